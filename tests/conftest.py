@@ -1,0 +1,24 @@
+"""Settings that must stand before the libraries are imported, and the fixtures that many tests share."""
+
+import os
+from pathlib import Path
+
+os.environ["WANDB_MODE"] = "offline"
+os.environ["WANDB_SILENT"] = "true"
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+import pytest
+import torch
+
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of the real datasets; the test is skipped where it is missing."""
+    folder = Path(os.environ.get("VISIONKIT_DATA", ""))
+    if not os.environ.get("VISIONKIT_DATA") or not folder.is_dir():
+        pytest.skip("set VISIONKIT_DATA to the folder of the real datasets")
+    return folder

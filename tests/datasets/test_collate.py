@@ -1,0 +1,71 @@
+"""Batches: padding, strings, and samples that do not go together."""
+
+import pytest
+import torch
+
+from visionkit.datasets.collate import collate
+from visionkit.errors import DataError
+
+
+def sample(height, width, channels=3, **more):
+    return {
+        "key": f"{height}x{width}",
+        "image": torch.randint(1, 256, (channels, height, width), dtype=torch.uint8),
+        "mask": torch.randint(0, 5, (height, width)),
+        **more,
+    }
+
+
+def test_padding_is_right_and_below():
+    samples = [sample(4, 7), sample(6, 3), sample(1, 1)]
+    batch = collate(samples)
+    assert batch["key"] == ["4x7", "6x3", "1x1"]
+    assert batch["image"].shape == (3, 3, 6, 7)
+    assert batch["image"].dtype == torch.uint8
+    assert batch["mask"].dtype == torch.int64
+    assert batch["valid"].dtype == torch.bool
+    for index, one in enumerate(samples):
+        height, width = one["mask"].shape
+        expected = torch.zeros(6, 7, dtype=torch.bool)
+        expected[:height, :width] = True
+        assert torch.equal(batch["valid"][index], expected)
+        assert torch.equal(batch["image"][index, :, :height, :width], one["image"])
+        assert torch.equal(batch["mask"][index, :height, :width], one["mask"])
+        assert (batch["image"][index][:, ~expected] == 0).all()
+        assert (batch["mask"][index][~expected] == -1).all()
+
+
+def test_valid_of_a_sample_is_kept_and_padded():
+    valid = torch.ones(4, 4, dtype=torch.bool)
+    valid[0] = False
+    batch = collate([sample(4, 4, valid=valid), sample(5, 5, valid=torch.ones(5, 5, dtype=torch.bool))])
+    assert torch.equal(batch["valid"][0, :4, :4], valid)
+    assert batch["valid"].sum() == 12 + 25
+
+
+def test_valid_may_be_missing_in_some():
+    batch = collate([sample(2, 2), sample(2, 2, valid=torch.zeros(2, 2, dtype=torch.bool))])
+    assert batch["valid"].sum(dim=(1, 2)).tolist() == [4, 0]
+
+
+def test_views_become_contiguous_and_volumes_are_batched():
+    view = torch.zeros(5, 6, 3, dtype=torch.uint8).permute(2, 0, 1)
+    assert collate([{"key": "a", "image": view}])["image"].is_contiguous()
+    batch = collate([{"image": torch.ones(1, 3, 4, 5)}, {"image": torch.ones(1, 2, 6, 5)}])
+    assert batch["image"].shape == (2, 1, 3, 6, 5)
+    assert batch["valid"].sum(dim=(1, 2, 3)).tolist() == [60, 60]
+
+
+def test_samples_that_do_not_go_together():
+    without = sample(4, 4, path="b.png")
+    del without["mask"]
+    with pytest.raises(DataError) as caught:
+        collate([sample(4, 4, path="a.png"), without])
+    assert (caught.value.code, caught.value.place) == ("D31", "b.png")
+    with pytest.raises(DataError, match="1 channels"):
+        collate([sample(4, 4), sample(4, 4, channels=1)])
+
+
+def test_no_samples():
+    with pytest.raises(DataError, match="D32"):
+        collate([])

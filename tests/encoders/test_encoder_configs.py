@@ -1,0 +1,47 @@
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from visionkit.config import build, conf_dir
+from visionkit.decoders.fpn import FPN
+from visionkit.decoders.unet import UNet
+from visionkit.layers.padding import pad_to_multiple
+
+CONFIGS = sorted(conf_dir().glob("encoder/*.yaml"))
+
+
+@cache
+def encoder_of(path: Path) -> torch.nn.Module:
+    return build(OmegaConf.load(path)).eval()
+
+
+@pytest.fixture(params=CONFIGS, ids=lambda path: path.stem)
+def encoder(request: pytest.FixtureRequest) -> torch.nn.Module:
+    return encoder_of(request.param)
+
+
+def test_there_are_encoders():
+    assert {"resnet18", "resnet50", "vgg16_bn", "convnext_tiny", "vit_tiny", "vit_small"} <= {p.stem for p in CONFIGS}
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (33, 65), (97, 131)], ids=str)
+@torch.no_grad()
+def test_any_size_through_any_decoder(encoder: torch.nn.Module, size: tuple[int, int]):
+    space = size if encoder.spatial_dims == 2 else (5, *size)
+    image = pad_to_multiple(torch.rand(1, encoder.in_chans, *space), encoder.strides[-1])
+    features = encoder(image)
+    assert list(encoder.strides) == sorted(set(encoder.strides))
+    for channels, stride, features_ in zip(encoder.channels, encoder.strides, features, strict=True):
+        assert features_.shape == (1, channels, *(length // stride for length in image.shape[2:]))
+    for decoder_type in (UNet, FPN):
+        decoder = decoder_type(encoder.channels, encoder.strides, encoder.spatial_dims).eval()
+        expected = (1, decoder.out_channels, *(length // decoder.stride for length in image.shape[2:]))
+        assert decoder(features).shape == expected
+
+
+def test_description_comes_first():
+    for path in CONFIGS:
+        assert path.read_text().startswith("# "), path

@@ -1,0 +1,114 @@
+"""The whole way, by its commands: own pictures, train, evaluate, export, predict; and what each leaves behind."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from visionkit.datasets.synthetic import Shapes
+
+ROOT = Path(__file__).parents[1]
+CLASSES = ["background", "disc", "square"]
+
+
+def run(folder: Path, *words: str) -> str:
+    program = {"train": ["train.py"], "evaluate": ["evaluate.py"]}.get(words[0], ["-m", "visionkit.cli"])
+    program = [str(ROOT / program[0]), *words[1:]] if program[0].endswith(".py") else ["-c", CLI, *words]
+    environment = {**os.environ, "OMP_NUM_THREADS": "2", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, *program], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+CLI = "from visionkit.cli import main; main()"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which a user has own pictures of several sizes and has trained on them."""
+    folder = tmp_path_factory.mktemp("user")
+    shapes = Shapes("train", length=24, size=(24, 30), max_size=(40, 44), classes=CLASSES[1:])
+    for kind in ("images", "masks"):
+        (folder / "mydata" / kind).mkdir(parents=True)
+    for index in range(24):
+        sample = shapes[index]
+        name = f"picture_{index:02d}.png"
+        Image.fromarray(sample["image"].permute(1, 2, 0).numpy()).save(folder / "mydata" / "images" / name)
+        Image.fromarray(sample["mask"].numpy().astype(np.uint8)).save(folder / "mydata" / "masks" / name)
+    (folder / "mydata" / "classes.yaml").write_text("".join(f"- {name}\n" for name in CLASSES))
+    run(
+        folder,
+        *("train", "task=segmentation/fpn", "dataset=folder", "dataset.root=mydata", "run=runs/mine"),
+        *("encoder.model=test_resnet", "trainer=cpu", "trainer.max_epochs=2", "dataset.batch_size=auto", "workers=0"),
+        *("dataset.augment.crop.height=32", "dataset.augment.crop.width=32", "dataset.layout.fractions=[0.6,0.2,0.2]"),
+    )
+    return folder
+
+
+def metrics(place: Path) -> dict:  # type: ignore[type-arg]
+    about = json.loads((place / "runs/mine/evaluation/test/metrics.json").read_text())
+    assert (about["checkpoint"], about["changes"]) == ("best.ckpt", [])
+    return about["metrics"]["segmentation"]
+
+
+def test_the_run_folder_holds_everything(place: Path) -> None:
+    run_folder = place / "runs/mine"
+    for name in (
+        "config.yaml",
+        "labels.json",
+        "metrics.jsonl",
+        "report/index.html",
+        "bundle/bundle.json",
+        "wandb_id.txt",
+    ):
+        assert (run_folder / name).is_file(), name
+    assert (run_folder / "checkpoints/best.ckpt").is_file()
+    assert list(run_folder.glob("wandb/offline-run-*/*.wandb"))
+    assert list(run_folder.glob("pictures/segmentation/*.png"))
+    assert json.loads((run_folder / "batch_sizes.json").read_text())["dataset"] >= 1
+
+
+def test_evaluating_again_gives_the_same_figures(place: Path) -> None:
+    before = metrics(place)
+    printed = run(place, "evaluate", "run=runs/mine")
+    assert metrics(place) == before
+    assert "miou" in printed
+    assert "visionkit predict runs/mine/bundle" in printed
+
+
+def test_predicted_class_maps_are_those_of_the_evaluation(place: Path) -> None:
+    run(place, "predict", "runs/mine/bundle", "mydata/images", "--out", "predictions")
+    confusion = np.zeros((3, 3), int)
+    config = (place / "runs/mine/config.yaml").read_text()
+    assert "fractions" in config
+    from visionkit.datasets.folder import Folder
+
+    test = Folder(root=place / "mydata", split="test", fractions=[0.6, 0.2, 0.2])
+    for index in range(len(test)):
+        predicted = np.asarray(Image.open(place / "predictions/segmentation/mask" / f"{test.key(index)}.png"))
+        np.add.at(confusion, (test[index]["mask"].numpy(), predicted), 1)
+    assert confusion.sum() > 0
+    assert confusion.tolist() == metrics(place)["confusion"]
+
+
+def test_exporting_again_gives_the_same_weights(place: Path) -> None:
+    run(place, "export", "run=runs/mine", "out=again")
+    first, second = ((place / folder / "model.safetensors").read_bytes() for folder in ("runs/mine/bundle", "again"))
+    assert first == second
+
+
+def test_the_same_command_is_refused_without_resume_and_finished_with_it(place: Path) -> None:
+    words = ["task=segmentation/fpn", "dataset=folder", "dataset.root=mydata", "run=runs/mine"]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "train.py"), *words], cwd=place, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "resume=auto" in done.stderr
+    assert done.stderr.count("\n") == 1

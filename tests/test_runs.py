@@ -1,0 +1,109 @@
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from visionkit.config import compose
+from visionkit.errors import ConfigError
+from visionkit.runs import discard, load_config, open_run, save_config, set_key
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def started(name: str, *overrides: str) -> Path:
+    cfg = compose("train", list(overrides))
+    run = open_run(cfg, name)
+    assert not run.resumed
+    OmegaConf.update(cfg, "run", str(run.folder))
+    save_config(cfg, run.folder)
+    return run.folder
+
+
+def test_a_new_run_never_takes_the_folder_of_another() -> None:
+    assert [started("a").name, started("a").name, started("a").name, started("a-2").name] == [
+        "a",
+        "a-2",
+        "a-3",
+        "a-2-2",
+    ]
+
+
+def test_a_named_folder_is_continued_only_when_asked() -> None:
+    started("", "run=mine")
+    with pytest.raises(ConfigError, match="resume=auto"):
+        open_run(compose("train", ["run=mine"]), "")
+    run = open_run(compose("train", ["run=mine", "resume=auto"]), "")
+    assert (run.folder, run.resumed) == (Path("mine"), True)
+
+
+def test_a_named_folder_made_by_another_configuration_is_refused() -> None:
+    started("", "run=mine")
+    with pytest.raises(ConfigError, match=r"seed=0, now 1 \(1 such\)"):
+        open_run(compose("train", ["run=mine", "resume=auto", "seed=1"]), "")
+
+
+def test_what_does_not_change_the_result_may_differ() -> None:
+    started("", "run=mine")
+    words = ["run=mine", "resume=auto", "workers=2", "logger=local", "checkpoint.keep=3", "trainer.log_every_n_steps=1"]
+    assert open_run(compose("train", words), "").resumed
+
+
+def test_resume_finds_the_run_that_the_same_command_started() -> None:
+    first, second = started("a", "seed=1"), started("a", "seed=2")
+    for seed, folder in ((1, first), (2, second)):
+        run = open_run(compose("train", [f"seed={seed}", "resume=auto"]), "a")
+        assert (run.folder, run.resumed) == (folder, True)
+    assert not open_run(compose("train", ["seed=3", "resume=auto"]), "a").resumed
+
+
+def test_saved_configuration_reads_back_and_takes_changes(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    folder = started("", "run=mine", "dataset=camvid", "dataset.root=data")
+    assert load_config(folder).dataset.root == str(tmp_path / "data")
+    changed = load_config(folder)
+    for change in ("dataset.eval_batch_size=4", "dataset.size=[8,9]"):
+        set_key(changed, change)
+    assert (changed.dataset.eval_batch_size, changed.dataset.size) == (4, [8, 9])
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("dataset.rot=x", r"did you mean dataset\.root"),
+        ("dataset", "key=value"),
+        ("sed=1", "did you mean seed"),
+        ("dataset.size=[1", "quote it"),
+        ("trainer=cpu", "would drop a whole part"),
+        ("seed.x=1", "no such key"),
+    ],
+)
+def test_changes_that_make_no_sense(change: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        set_key(compose("train", []), change)
+
+
+def test_a_damaged_configuration_is_named(tmp_path: Path) -> None:
+    folder = started("a")
+    (folder / "config.yaml").write_text("seed: [0")
+    with pytest.raises(ConfigError, match=r"config\.yaml"):
+        load_config(folder)
+
+
+def test_a_run_that_failed_before_it_began_leaves_its_name() -> None:
+    run = open_run(compose("train", []), "a")
+    save_config(compose("train", ["run=runs/a"]), run.folder)
+    discard(run)
+    assert not run.folder.exists()
+    run = open_run(compose("train", []), "a")
+    (run.folder / "metrics.jsonl").write_text("{}")
+    discard(run)
+    assert run.folder.is_dir()
+
+
+def test_a_folder_that_is_no_run_is_named_with_those_that_are() -> None:
+    started("shapes")
+    with pytest.raises(ConfigError, match="did you mean runs/shapes"):
+        load_config("runs/shape")

@@ -1,0 +1,237 @@
+"""Bundle: a trained model as a folder that runs anywhere. Weights and JSON, never code.
+
+model.safetensors   every weight
+bundle.json         what to build, labels, preprocessing, metrics, and the checksum of every other file
+README.md           how to use it
+model.onnx          where it was asked for
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from visionkit import checkpoint, config
+from visionkit.bundle import description, safety, weights
+from visionkit.bundle.labels import labels_from_json, labels_to_json
+from visionkit.bundle.usage import bundle_readme
+from visionkit.errors import ConfigError, ResourceError, StorageError, UnsafeFileError
+from visionkit.files import older, replaced_folder
+from visionkit.network import Network
+from visionkit.runs import load_config
+
+__all__ = ["Info", "export_run", "labels_from_json", "labels_to_json", "load", "save"]
+
+WEIGHTS, DESCRIPTION, README, ONNX = "model.safetensors", "bundle.json", "README.md", "model.onnx"
+_AGAIN = "export the run again"
+_COPY = "copy the whole folder again"
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a bundle says of itself."""
+
+    folder: Path
+    visionkit: str
+    """Version that wrote it."""
+    encoder: dict[str, Any]
+    tasks: dict[str, dict[str, Any]]
+    labels: dict[str, Any]
+    preprocessing: dict[str, Any]
+    """``channels`` of the image, ``size`` [h, w] to which it is resized or None, ``channels_last`` in memory."""
+    metrics: dict[str, Any]
+
+
+def save(
+    network: Network,
+    folder: str | Path,
+    *,
+    encoder_cfg: Any,
+    tasks_cfg: Any,
+    labels: Mapping[str, Any],
+    preprocessing: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    onnx: bool = False,
+) -> Path:
+    """Writes a bundle as a whole or not at all; an older bundle at this place is replaced.
+
+    Raises UnsafeFileError where ``load`` would refuse the configuration, StorageError S20 where the folder
+    holds something other than a bundle, ExportError where the ONNX model differs from the network.
+    """
+    folder = Path(folder).absolute()
+    about: dict[str, Any] = {"format": description.FORMAT, "visionkit": _version()}
+    about |= {"encoder": _plain(encoder_cfg), "tasks": _plain(tasks_cfg), "labels": labels_to_json(labels)}
+    about |= {"preprocessing": _plain(preprocessing), "metrics": _finite(metrics), "sha256": {}}
+    wanted = safety.targets([about["encoder"], about["tasks"]])
+    description.check(about, wanted, folder / DESCRIPTION)
+    own = {WEIGHTS, DESCRIPTION, README, ONNX} if (folder / DESCRIPTION).is_file() else set()
+    with replaced_folder(folder, own) as new:
+        (new / WEIGHTS).write_bytes(weights.pack(network.state_dict()))
+        text = bundle_readme(about, folder.name, onnx, sorted(wanted - safety.known_targets()))
+        (new / README).write_text(text, encoding="utf-8")
+        if onnx:
+            from visionkit.bundle.onnx import export_onnx  # needs packages that are not always installed
+
+            export_onnx(network, new / ONNX, about["labels"], about["preprocessing"])
+        about["sha256"] = {file.name: _sha256(file.read_bytes()) for file in sorted(new.iterdir())}
+        text = json.dumps(about, indent=1, ensure_ascii=False, allow_nan=False)
+        (new / DESCRIPTION).write_text(text, encoding="utf-8")  # last, since it vouches for the others
+    return folder
+
+
+def load(folder: str | Path, allow: Collection[str] = ()) -> tuple[Network, Info]:
+    """The network, in evaluation mode on the CPU, and what the bundle says of itself.
+
+    ``allow`` names further classes (``["mine.MyEncoder"]``) that its configuration may ask for. Raises
+    ConfigError C60 where there is no bundle, UnsafeFileError for everything that is not as it was exported.
+    """
+    folder = Path(folder)
+    file = folder / DESCRIPTION
+    if not file.is_file():
+        raise ConfigError("C60", folder, *_no_bundle(folder))
+    safety.inside(folder, DESCRIPTION, file)
+    about = safety.read_json(file)
+    allowed = {allow} if isinstance(allow, str) else set(allow)
+    description.check(about, safety.known_targets() | allowed, file)
+    kept = {name: about[name] for name in description.FIELDS if name not in ("format", "sha256")}
+    info = Info(folder, **kept | {"labels": labels_from_json(about["labels"], file)})
+    state = weights.unpack(_verified(folder, about["sha256"], file), folder / WEIGHTS)
+    network = _build(info, file)
+    problem = weights.difference(state, network.state_dict())
+    if problem:
+        raise UnsafeFileError("U13", folder / WEIGHTS, f"does not fit {DESCRIPTION}: {problem}", _AGAIN)
+    network.load_state_dict(state)
+    return network.eval(), info
+
+
+def export_run(run: str | Path, out: str | Path | None = None, which: str = "best", onnx: bool = False) -> Path:
+    """The bundle of a run folder, at ``run/bundle`` unless said otherwise; ``which`` is its checkpoint (best, last).
+
+    Raises ConfigError where the folder is no run (C08, C61) or has no such checkpoint, StorageError S21 where the
+    checkpoint does not fit the run.
+    """
+    run = Path(run)
+    cfg = load_config(run)
+    if not (run / "labels.json").is_file():
+        raise ConfigError("C61", run / "labels.json", "is missing", "continue the run with resume=auto to write it")
+    labels = labels_from_json(safety.read_json(run / "labels.json"), run / "labels.json")
+    encoder_cfg, tasks_cfg = _plain(cfg.encoder), _plain(cfg.tasks)
+    network = Network(config.build(encoder_cfg), {name: config.build(task) for name, task in tasks_cfg.items()}, labels)
+    source = checkpoint.find(run, which)
+    saved = checkpoint.load_checkpoint(source)
+    state = {key[8:]: value for key, value in saved["state_dict"].items() if key.startswith("network.")}
+    problem = weights.difference(state, network.state_dict())
+    if problem:
+        raise StorageError("S21", source, f"does not fit config.yaml: {problem}", "export the run that wrote it")
+    network.load_state_dict(state)
+    return save(
+        network.eval(),
+        run / "bundle" if out is None else out,
+        encoder_cfg=encoder_cfg,
+        tasks_cfg=tasks_cfg,
+        labels=labels,
+        preprocessing=_preprocessing(_plain(cfg.dataset)) | {"channels_last": bool(cfg.get("channels_last", True))},
+        metrics=_run_metrics(run, source, saved),
+        onnx=onnx,
+    )
+
+
+def _preprocessing(dataset: dict[str, Any]) -> dict[str, Any]:
+    """Of the sources that were trained on; a size only where all agree, since a network takes any."""
+    sources = list(dataset.get("sources", {"": dataset}).values())
+    sizes = [source["size"] for source in sources]
+    return {"channels": sources[0]["channels"], "size": sizes[0] if all(size == sizes[0] for size in sizes) else None}
+
+
+def _run_metrics(run: Path, source: Path, saved: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures of these very weights; an evaluation of others, or of other data, is left out."""
+    evaluated = sorted((run / "evaluation").glob("*/metrics.json"))
+    contents = {file.parent.name: json.loads(file.read_text(encoding="utf-8")) for file in evaluated}
+    step = saved.get("global_step")
+    own = {
+        split: about["metrics"] for split, about in contents.items() if about["step"] == step and not about["changes"]
+    }
+    return {"checkpoint": source.name, "epoch": saved.get("epoch"), "step": step, **own}
+
+
+def _plain(cfg: Any) -> Any:
+    """Configuration as JSON types, with everything that downloads switched off."""
+    if OmegaConf.is_config(cfg):
+        return _plain(OmegaConf.to_container(cfg, resolve=True))
+    if isinstance(cfg, Mapping):
+        return safety.offline({key: _plain(value) for key, value in cfg.items()})
+    return [_plain(value) for value in cfg] if isinstance(cfg, list | tuple) else cfg
+
+
+def _finite(value: Any) -> Any:
+    """Figures as JSON: tensors become numbers, and what is not a number becomes null."""
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, Tensor):
+        return _finite(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _version() -> str:
+    try:
+        return version("visionkit")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _no_bundle(folder: Path) -> tuple[str, str]:
+    if older(folder.absolute()).is_dir():
+        return "was being replaced when something stopped it", f"rename {older(folder)} to {folder.name}"
+    what = f"is not a bundle ({DESCRIPTION} is missing)" if folder.is_dir() else "there is no such folder"
+    return what, "make a bundle: visionkit export run=runs/NAME"
+
+
+def _verified(folder: Path, checksums: dict[str, Any], file: Path) -> bytes:
+    """Verifies every file; returns the bytes of the weights, so that what is used is what was verified."""
+    paths = {name: safety.inside(folder, name, file) for name in (WEIGHTS, *checksums)}
+    for name, path in paths.items():
+        if not path.is_file():
+            raise UnsafeFileError("U08", path, "is missing from the bundle", _COPY)
+        if name != WEIGHTS:
+            with path.open("rb") as stream:
+                _match(hashlib.file_digest(stream, "sha256").hexdigest(), checksums[name], path)
+    data = paths[WEIGHTS].read_bytes()
+    _match(_sha256(data), checksums.get(WEIGHTS), paths[WEIGHTS])
+    return data
+
+
+def _match(found: str, wanted: Any, path: Path) -> None:
+    if found != wanted:
+        raise UnsafeFileError("U07", path, "is not the file that was exported (its checksum differs)", _COPY)
+
+
+def _build(info: Info, file: Path) -> Network:
+    """The network as described; the caller's randomness stays as it was."""
+    try:
+        with torch.random.fork_rng(devices=[]):
+            encoder = config.build(safety.offline(info.encoder))
+            tasks = {name: config.build(safety.offline(task)) for name, task in info.tasks.items()}
+            return Network(encoder, tasks, info.labels)
+    except Exception as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        if isinstance(cause, ResourceError | MemoryError):
+            raise cause from error
+        reason = " ".join(str(cause).split())[:200]
+        what = f"describes a model that cannot be built ({reason})"
+        raise UnsafeFileError("U12", file, what, f"install visionkit {info.visionkit[:20]}, or {_AGAIN}") from error

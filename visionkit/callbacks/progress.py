@@ -1,0 +1,95 @@
+"""Progress of a training: a bar on a terminal, one plain line an epoch in a file."""
+
+import sys
+import time
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar, RichProgressBar
+from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
+
+_THEME = RichProgressBarTheme(
+    description="bold",
+    progress_bar="cyan",
+    progress_bar_finished="green",
+    progress_bar_pulse="cyan",
+    batch_progress="",
+    time="dim",
+    processing_speed="dim",
+    metrics="",
+    metrics_text_delimiter="  ",
+    metrics_format=".4g",
+)
+
+
+def progress_bar(refresh_per_second: int = 4) -> ProgressBar:
+    """A bar where a person watches, plain lines where the output goes to a file or a pipe."""
+    return _TerminalProgress(refresh_per_second, theme=_THEME) if sys.stdout.isatty() else EpochLines()
+
+
+class _TerminalProgress(RichProgressBar):
+    """Lightning's bar without the version of the logger, which is no figure."""
+
+    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+        metrics = super().get_metrics(trainer, pl_module)
+        return {name: value for name, value in metrics.items() if name != "v_num"}
+
+
+class EpochLines(ProgressBar):
+    """Prints ``epoch 3/20  step 1200  train/loss 0.412  val/task/metric 0.67  12 s/epoch  3 min 24 s left``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._enabled = True
+        self._begin = self._epoch_begin = time.monotonic()
+        self._first_epoch = 0
+
+    def disable(self) -> None:
+        """Prints nothing from now on: Lightning calls it on every process but the first."""
+        self._enabled = False
+
+    def enable(self) -> None:
+        """Prints again."""
+        self._enabled = True
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts the clock."""
+        self._begin = self._epoch_begin = time.monotonic()
+        self._first_epoch = trainer.current_epoch
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Prints the epoch's line."""
+        now = time.monotonic()
+        epoch_s, self._epoch_begin = now - self._epoch_begin, now
+        done = trainer.current_epoch + 1 - self._first_epoch
+        mean_s = (now - self._begin) / done
+        last = trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else None
+        parts = [
+            f"epoch {trainer.current_epoch + 1}" + (f"/{last}" if last else ""),
+            f"step {trainer.global_step}",
+            *[f"{name} {value:.4g}" for name, value in figures(trainer).items()],
+            f"{duration(epoch_s)}/epoch",
+        ]
+        if last:
+            parts.append(f"{duration(mean_s * (last - trainer.current_epoch - 1))} left")
+        if self._enabled and trainer.is_global_zero:
+            print("  ".join(parts), flush=True)
+
+
+def figures(trainer: Trainer) -> dict[str, float]:
+    """The training loss and every figure of the validation that is one number of a task, not of a class."""
+    known = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    loss = next((known[name] for name in ("train/loss_epoch", "train/loss") if name in known), None)
+    figures = {} if loss is None else {"train/loss": loss}
+    return figures | {name: v for name, v in known.items() if name.startswith("val/") and name.count("/") <= 2}
+
+
+def duration(seconds: float) -> str:
+    """A time as a person says it: ``0.4 s``, ``12 s``, ``3 min 24 s``, ``2 h 5 min``, ``3 d 4 h``."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for size, unit, smaller, name in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            return f"{whole // size} {unit} {whole % size // smaller} {name}"
+    return f"{whole} s"

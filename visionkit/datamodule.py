@@ -1,0 +1,202 @@
+"""DataModule: named sources of samples, each with its splits, transforms and batch size."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, cast
+
+import cv2
+import torch
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from visionkit.datasets.batches import EvalBatches, Passes, Place, TrainBatches
+from visionkit.datasets.collate import collate
+from visionkit.datasets.examples import Examples, OnBad
+from visionkit.datasets.transforms import Augment, Resize
+from visionkit.errors import ConfigError, DataError
+from visionkit.types import Batch, Dataset, Sample, Transform
+
+
+class Source:
+    """One dataset as it is trained and evaluated on.
+
+    Args:
+        layout: makes a split: ``layout(split="train"|"val"|"test", channels=..., [root=...])``.
+        augment: named albumentations in their order, for training only.
+        root: folder of the data; None for data that is generated.
+        channels: of the pictures, 1 or 3.
+        size: ``[height, width]`` that every picture is resized to, or None for its own.
+        batch_size: samples a batch and process in training; ``auto`` finds the fastest when it starts.
+        eval_batch_size: the same in evaluation, a number.
+        on_bad: ``error`` stops at a file that cannot be used, ``skip`` names it and goes on.
+
+    Raises ConfigError C59 for a batch size that is none.
+    """
+
+    def __init__(
+        self,
+        layout: Callable[..., Dataset],
+        augment: Mapping[str, Any] | None = None,
+        root: str | None = None,
+        channels: int = 3,
+        size: tuple[int, int] | None = None,
+        batch_size: int | Literal["auto"] = 8,
+        eval_batch_size: int = 1,
+        on_bad: OnBad = "error",
+    ) -> None:
+        if batch_size != "auto":
+            _check_number("dataset.batch_size", batch_size, 1, ", or auto")
+        _check_number("dataset.eval_batch_size", eval_batch_size, 1)
+        place: dict[str, Any] = {} if root is None else {"root": Path(root).expanduser()}
+        self.split = lambda split: layout(split=split, channels=channels, **place)
+        self.augment = [Augment(augment)] if augment else []
+        self.resize: list[Transform] = [Resize(tuple(size))] if size else []
+        self.batch_size, self.eval_batch_size, self.on_bad = batch_size, eval_batch_size, on_bad
+
+    def examples(self, split: str, seed: int = 0) -> Examples:
+        """The samples of a split, augmented if it is the training split."""
+        transforms = self.resize + (self.augment if split == "train" else [])
+        return Examples(self.split(split), transforms, seed=seed, on_bad=self.on_bad)
+
+
+class Collated(NamedTuple):
+    """What a loader returns: batches by source, and the errors that a worker met."""
+
+    batches: dict[str, Batch]
+    errors: list[DataError]
+
+
+class _Joint(TorchDataset):
+    """All sources as one dataset, so that one pool of workers serves them all."""
+
+    def __init__(self, sources: Mapping[str, Examples]) -> None:
+        self.sources = dict(sources)
+
+    def __getitem__(self, place: Place) -> tuple[str, Sample | DataError | None]:
+        source, epoch, index = place
+        return source, self.sources[source].fetch(epoch, index)
+
+    @staticmethod
+    def collate(fetched: list[tuple[str, Sample | DataError | None]]) -> Collated:
+        """Groups by source. A batch whose samples were all skipped is left out."""
+        samples: dict[str, list[Sample]] = {}
+        for source, sample in fetched:
+            if isinstance(sample, dict):
+                samples.setdefault(source, []).append(sample)
+        errors = [sample for _, sample in fetched if isinstance(sample, DataError)]
+        return Collated({source: collate(group) for source, group in samples.items()}, errors)
+
+
+class _LazyLoader(DataLoader):
+    """Starts its workers at the first batch asked for: Lightning opens it before it restores the position."""
+
+    def __iter__(self) -> Iterator[Collated]:  # type: ignore[override]
+        yield from super().__iter__()
+
+
+class DataModule(LightningDataModule):
+    """Batches of every source; their order and augmentation depend on seed and position alone.
+
+    Args:
+        sources: by name.
+        seed: of the run.
+        workers: processes that read samples, or ``auto``: none on one or two cores, else up to eight.
+
+    Raises ConfigError: C11 sources that disagree on labels, C59 workers that are no number.
+    """
+
+    def __init__(self, sources: Mapping[str, Source], seed: int = 0, workers: int | str = "auto") -> None:
+        super().__init__()
+        self.sources, self.seed, self.workers = dict(sources), seed, _workers(workers)
+        self.labels = self._labels()
+
+    def examples(self, split: str) -> dict[str, Examples]:
+        """The samples of a split, by source."""
+        return {name: source.examples(split, self.seed) for name, source in self.sources.items()}
+
+    def train_dataloader(self) -> DataLoader:
+        """One loader over all sources; a batch is ``dict[source, Batch]``."""
+        examples, (rank, world) = self.examples("train"), self._rank()
+        for name, samples in examples.items():
+            if not len(samples):
+                raise DataError("D01", name, "no training samples", "check dataset.root and the split lists")
+        passes = {
+            name: Passes(len(samples), cast(int, self.sources[name].batch_size), self.seed, rank, world)
+            for name, samples in examples.items()
+        }
+        return self._loader(_Joint(examples), TrainBatches(passes, self._consumed))
+
+    def val_dataloader(self) -> list[DataLoader]:
+        """One loader for each source."""
+        return self._eval_loaders("val")
+
+    def test_dataloader(self) -> list[DataLoader]:
+        """One loader for each source."""
+        return self._eval_loaders("test")
+
+    def on_before_batch_transfer(self, batch: Collated, dataloader_idx: int) -> dict[str, Batch] | Batch:
+        """Raises what a worker could not; in evaluation unwraps the one source."""
+        if batch.errors:
+            raise batch.errors[0]
+        if self.trainer is None or self.trainer.training:
+            return batch.batches
+        return next(iter(batch.batches.values()), Batch())
+
+    def _eval_loaders(self, split: str) -> list[DataLoader]:
+        rank, world = self._rank()
+        return [
+            self._loader(
+                _Joint({name: samples}),
+                EvalBatches(name, len(samples), self.sources[name].eval_batch_size, rank, world),
+            )
+            for name, samples in self.examples(split).items()
+        ]
+
+    def _loader(self, dataset: _Joint, batches: TrainBatches | EvalBatches) -> DataLoader:
+        return _LazyLoader(
+            dataset,
+            batch_sampler=batches,  # type: ignore[arg-type]
+            collate_fn=_Joint.collate,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            worker_init_fn=_one_thread,
+            pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator(),  # otherwise each epoch would draw from the model's random stream
+        )
+
+    def _labels(self) -> dict[str, Any]:
+        labels: dict[str, Any] = {}
+        for name, source in self.sources.items():
+            for target, value in source.split("train").labels.items():
+                if labels.setdefault(target, value) != value:
+                    what = f"names other labels for '{target}' than the sources before it"
+                    raise ConfigError("C11", f"dataset.{name}", what, "train them as two tasks or map the labels")
+        return labels
+
+    def _consumed(self) -> int:
+        if self.trainer is None or self.trainer.overfit_batches:  # type: ignore[attr-defined]
+            return 0  # overfitting sees the same batches in every epoch
+        return self.trainer.fit_loop.epoch_loop.batch_progress.total.ready
+
+    def _rank(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+
+def _one_thread(_: int) -> None:
+    cv2.setNumThreads(0)  # the workers share the cores already
+
+
+def _check_number(place: str, value: Any, least: int, others: str = "") -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        fix = f"set it to a whole number, {least} or more{others}"
+        raise ConfigError("C59", f"{place}={value}", "is not possible", fix)
+
+
+def _workers(workers: int | str) -> int:
+    if workers != "auto":
+        _check_number("workers", workers, 0, ", or auto")
+        return int(workers)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return 0 if cores <= 2 else min(cores, 8)

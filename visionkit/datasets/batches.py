@@ -1,0 +1,79 @@
+"""Which samples form which batch: pure functions of the seed and of a position in training."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+from visionkit.seeding import order
+
+Place = tuple[str, int, int]
+"""Source, pass over that source, index in it."""
+
+
+class Passes:
+    """Batches of one source, numbered without end; every pass is a new order.
+
+    A pass leaves out the samples that do not fill its last batch (others in each pass); only a source
+    with fewer samples than there are ranks repeats some within a batch.
+
+    Args:
+        length: samples of the source.
+        batch_size: samples a batch and rank.
+        seed: of the run.
+        rank, world: this process among all that train together; each takes its own slice of a batch.
+    """
+
+    def __init__(self, length: int, batch_size: int, seed: int, rank: int = 0, world: int = 1) -> None:
+        self.length, self.seed, self.rank, self.world = length, seed, rank, world
+        self.slice = min(batch_size, max(1, length // world))
+        self.per_pass = max(1, length // (self.slice * world)) if length else 0
+        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, int))
+
+    def batch(self, number: int) -> list[tuple[int, int]]:
+        """This rank's places (pass, index) in the batch of that number."""
+        epoch, step = divmod(number, self.per_pass)
+        if self._order[0] != epoch:
+            self._order = (epoch, order(self.seed, epoch, self.length))
+        first = (step * self.world + self.rank) * self.slice
+        return [(epoch, int(self._order[1][place % self.length])) for place in range(first, first + self.slice)]
+
+
+class TrainBatches:
+    """Sampler for training: each step takes one batch of every source; the longest source sets the epoch.
+
+    Args:
+        sources: passes by name.
+        consumed: tells how many batches training has consumed; asked at the start of every epoch, so a
+            resumed run goes on exactly where it stopped.
+    """
+
+    def __init__(self, sources: Mapping[str, Passes], consumed: Callable[[], int]) -> None:
+        self.sources, self.consumed = dict(sources), consumed
+
+    def __len__(self) -> int:
+        return max((passes.per_pass for passes in self.sources.values()), default=0)
+
+    def __iter__(self) -> Iterator[list[Place]]:
+        start = self.consumed()
+        for number in range(start, start + len(self)):
+            yield [(name, *place) for name, passes in self.sources.items() for place in passes.batch(number)]
+
+
+class EvalBatches:
+    """Sampler for evaluation: every sample exactly once over all ranks, in order, never padded.
+
+    Ranks with fewer samples yield empty batches at the end, so that all make the same number of steps.
+    """
+
+    def __init__(self, source: str, length: int, batch_size: int, rank: int = 0, world: int = 1) -> None:
+        self.source, self.batch_size = source, batch_size
+        self.shard = range(rank, length, world)
+        self.steps = -(-len(range(0, length, world)) // batch_size)
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[list[Place]]:
+        for step in range(self.steps):
+            shard = self.shard[step * self.batch_size : (step + 1) * self.batch_size]
+            yield [(self.source, 0, index) for index in shard]

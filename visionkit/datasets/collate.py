@@ -1,0 +1,51 @@
+"""Samples to a batch: strings to lists, tensors of different sizes padded to the largest."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from visionkit.errors import DataError
+from visionkit.types import IGNORE_INDEX, Batch, Sample
+
+_FILL = {"mask": IGNORE_INDEX}
+"""What a target is padded with where it is not 0."""
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Batch of samples, padded right and below; ``valid`` is made where samples lack it.
+
+    Raises:
+        DataError: D31 samples that carry different targets or channels, D32 no samples.
+    """
+    if not samples:
+        fix = "run visionkit check to see why"
+        raise DataError("D32", "", "not one sample of the batch could be read", fix)
+    rows: list[dict[str, Any]] = [{"valid": _all_valid(sample), **sample} for sample in samples]
+    first = rows[0]
+    for row in rows:
+        if row.keys() != first.keys() or row["image"].shape[0] != first["image"].shape[0]:
+            what = f"carries {_carried(row)}, but {first.get('key')} carries {_carried(first)}"
+            raise DataError("D31", row.get("path") or row.get("key", ""), what, "put them in datasets of their own")
+    batch: dict[str, Any] = {name: [row[name] for row in rows] for name in first}
+    for name, values in batch.items():
+        if isinstance(values[0], Tensor):
+            batch[name] = _pad(values, _FILL.get(name, 0))
+    return batch  # type: ignore[return-value]
+
+
+def _all_valid(sample: Sample) -> Tensor:
+    return torch.ones(sample["image"].shape[1:], dtype=torch.bool)
+
+
+def _carried(row: dict[str, Any]) -> str:
+    return f"{', '.join(row)} with {row['image'].shape[0]} channels"
+
+
+def _pad(values: list[Tensor], fill: int) -> Tensor:
+    largest = [max(sizes) for sizes in zip(*(value.shape for value in values), strict=True)]
+    batch = values[0].new_full((len(values), *largest), fill)
+    for row, value in zip(batch, values, strict=True):
+        row[tuple(slice(size) for size in value.shape)] = value
+    return batch

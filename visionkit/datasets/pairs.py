@@ -1,0 +1,103 @@
+"""Datasets of a picture and a mask for each sample, the two in files of their own."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from visionkit.datasets.findings import Finding
+from visionkit.datasets.images import read_image
+from visionkit.errors import DataError
+from visionkit.types import Classes, Sample
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Files of one sample; ``fault`` says why they are none, and is raised when the sample is read."""
+
+    key: str
+    image: Path
+    mask: Path | None = None
+    fault: DataError | None = None
+
+
+class Pairs:
+    """Reads listed pairs. Faults of the listing are raised sample by sample, so that a check sees them all.
+
+    Args:
+        pairs: with keys that differ.
+        classes: of the masks.
+        read_mask: path to class indices (MaskReader).
+        channels: 1 or 3.
+        doubts: what the listing found strange without losing a sample.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        classes: Classes,
+        read_mask: Callable[[Path], Int64[Tensor, "h w"]],
+        channels: int = 3,
+        doubts: Iterable[Finding] = (),
+    ) -> None:
+        self.labels = {"mask": classes}
+        self.channels = channels
+        self._pairs, self._read_mask, self._doubts = tuple(pairs), read_mask, tuple(doubts)
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def key(self, index: int) -> str:
+        """Name of the picture without its ending."""
+        return self._pairs[index].key
+
+    def __getitem__(self, index: int) -> Sample:
+        """Reads one sample: image uint8 c h w, mask int64 h w, valid bool h w. Raises DataError."""
+        sample, errors = self.examine(index)
+        if errors:
+            raise errors[0]
+        return sample
+
+    def examine(self, index: int) -> tuple[Sample, list[DataError]]:
+        """What can be read of a sample, and every fault of its files."""
+        pair = self._pairs[index]
+        sample: Sample = {"key": pair.key, "path": str(pair.image)}
+        errors: list[DataError] = []
+        if pair.fault is not None:
+            return sample, [pair.fault]
+        try:
+            sample["image"] = read_image(pair.image, self.channels)
+            sample["valid"] = torch.ones(sample["image"].shape[1:], dtype=torch.bool)
+        except DataError as error:
+            errors.append(error)
+        try:
+            sample["mask"] = self._read_mask(_mask_of(pair))
+        except DataError as error:
+            errors.append(error)
+        if not errors and sample["mask"].shape != sample["valid"].shape:
+            errors.append(_wrong_size(pair, sample))
+        return sample, errors
+
+    def problems(self) -> list[Finding]:
+        """What the listing found strange without losing a sample."""
+        return list(self._doubts)
+
+
+def _mask_of(pair: Pair) -> Path:
+    if pair.mask is None:
+        raise DataError("D24", pair.image, "has no mask", "add the mask or take the picture out")
+    return pair.mask
+
+
+def _wrong_size(pair: Pair, sample: Sample) -> DataError:
+    height, width = sample["mask"].shape
+    image_height, image_width = sample["valid"].shape
+    what = f"the mask is {width} x {height} pixels, its picture {pair.image} is {image_width} x {image_height}"
+    turned = (height, width) == (image_width, image_height)
+    fix = "turn it as the picture's EXIF orientation says" if turned else "make it of the picture's size"
+    return DataError("D25", pair.mask or "", what, fix)

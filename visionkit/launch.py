@@ -1,0 +1,114 @@
+"""What train.py, evaluate.py and the command line start: cheap checks first, the heavy imports after them."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from visionkit.config import check_roots, choice, compose, conf_dir, explain, options
+from visionkit.errors import ConfigError, guard
+from visionkit.runs import Run, discard, load_config, open_run, save_config, set_key
+
+_RUN_OF_RANK_ZERO = "VISIONKIT_RUN"
+
+
+def train() -> None:
+    """Hydra's entry: composes ``conf/train.yaml`` from sys.argv and trains, once or for each job of a sweep."""
+    arguments = sys.argv[1:]
+    flags = any(argument.startswith("-") and argument not in ("-m", "--multirun") for argument in arguments)
+    chosen = {argument.partition("=")[0] for argument in arguments}
+    if not flags and "experiment" not in chosen and not {"task", "dataset"} <= chosen:
+        choices = " ".join(f"experiment={name}" for name in options("experiment"))
+        fix = f"add one of: {choices} (or task= and dataset=; visionkit list shows all)"
+        raise ConfigError("C01", "train.py", "nothing chosen to train", fix)
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # hydra would print several lines and exit by itself
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(_job)()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain(error, "train", arguments) from error
+
+
+def evaluate(arguments: list[str]) -> None:
+    """Evaluates a run: ``run=DIR``, the keys of conf/evaluate.yaml, and keys or groups of the run's configuration.
+
+    Any machine will do: one process, on a GPU where there is one, whatever the run was trained on.
+    """
+    own_keys = compose("evaluate", ["run=."])
+    own = [argument for argument in arguments if argument.partition("=")[0] in own_keys]
+    if not any(argument.startswith("run=") for argument in own):
+        raise ConfigError("C15", "run", "no run folder given", "write run=runs/NAME, as printed when training ends")
+    settings = compose("evaluate", own)
+    changes = [argument for argument in arguments if argument not in own]
+    cfg = load_config(settings.run)
+    cfg.trainer.update(accelerator="auto", devices=1, num_nodes=1, strategy="auto")
+    for change in changes:
+        group, _, option = change.partition("=")
+        if (conf_dir() / group).is_dir():
+            place, node = choice(group, option)
+            OmegaConf.update(cfg, place, node, merge=False, force_add=True)
+        else:
+            set_key(cfg, change)
+    check_roots(cfg)
+    from visionkit.procedures import evaluate_run
+
+    evaluate_run(cfg, settings, changes)
+
+
+def _job(cfg: DictConfig) -> float | None:
+    return guard(_train, cfg)  # hydra would add a line of its own to an error that reaches it
+
+
+def _train(cfg: DictConfig) -> float | None:
+    check_roots(cfg)
+    if HydraConfig.get().mode == RunMode.MULTIRUN and (cfg.trainer.devices != 1 or cfg.trainer.num_nodes != 1):
+        fix = "start the runs one by one, or add trainer.devices=1 trainer.strategy=auto"
+        raise ConfigError("C35", "-m", "cannot start runs of several processes", fix)
+    run = _open(cfg) if _is_first_process() else _join(cfg)
+    from visionkit.procedures import train_run
+
+    try:
+        return train_run(cfg, run)
+    finally:
+        discard(run)
+
+
+def _is_first_process() -> bool:
+    ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+    return all(int(os.environ.get(rank, "0")) == 0 for rank in ranks)
+
+
+def _open(cfg: DictConfig) -> Run:
+    run = open_run(cfg, _name(cfg, HydraConfig.get().runtime.choices))
+    os.environ[_RUN_OF_RANK_ZERO] = str(run.folder)
+    OmegaConf.update(cfg, "run", str(run.folder))
+    if not run.resumed:
+        save_config(cfg, run.folder)
+    return run
+
+
+def _join(cfg: DictConfig) -> Run:
+    folder = os.environ.get(_RUN_OF_RANK_ZERO) or cfg.run
+    if folder is None:
+        raise ConfigError("C16", "run", "started by another launcher, no run folder given", "add run=DIR")
+    OmegaConf.update(cfg, "run", str(folder))
+    return Run(Path(folder), (Path(folder) / "checkpoints").is_dir())
+
+
+def _name(cfg: DictConfig, choices: Any) -> str:
+    """``unet_camvid-resnet18``: experiment (or task and dataset) and encoder."""
+    whole = choices.get("experiment") or "-".join(str(choices[group]).split("/")[-1] for group in ("task", "dataset"))
+    listed: Any = OmegaConf.load(conf_dir() / "encoder" / f"{choices['encoder']}.yaml")
+    model = cfg.encoder.get("model")
+    encoder = choices["encoder"] if model == listed.get("model") else model
+    return f"{whole.split('/')[-1]}-{encoder}".replace("/", "_")
+
+
+if __name__ == "__main__":
+    guard(train)

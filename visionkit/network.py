@@ -1,0 +1,79 @@
+"""Network: one encoder and its tasks; what training, evaluation, export and prediction share."""
+
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from typing import Any, cast
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from visionkit.layers.padding import pad_to_multiple
+from visionkit.types import Batch, Encoder, Features, Prediction, Task
+
+
+def target_of(task: Callable[..., Task]) -> str:
+    """The Sample key that a task, or a partial that will make one, learns from."""
+    return cast(str, getattr(task, "func", task).target)  # type: ignore[union-attr]
+
+
+class Network(nn.Module):
+    """Encodes each image once and hands the features to every task.
+
+    Args:
+        encoder: any Encoder.
+        tasks: by name, each called as ``task(channels=, strides=, spatial_dims=, labels=)``.
+        labels: what the data says of each target key (``{"mask": Classes(...)}``).
+    """
+
+    def __init__(
+        self, encoder: Encoder, tasks: Mapping[str, Callable[..., Task]], labels: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__()
+        self.encoder: Any = encoder
+        shape = {"channels": encoder.channels, "strides": encoder.strides, "spatial_dims": encoder.spatial_dims}
+        built = {name: task(**shape, labels=(labels or {}).get(target_of(task))) for name, task in tasks.items()}
+        self.tasks = nn.ModuleDict(built)  # type: ignore[arg-type]
+
+    @property
+    def named_tasks(self) -> dict[str, Task]:
+        """The tasks by name."""
+        return cast(dict[str, Task], dict(self.tasks.items()))
+
+    def encode(self, image: Float[Tensor, "b c *space"] | UInt8[Tensor, "b c *space"]) -> list[Tensor]:
+        """Feature maps of the padded image; bytes become 0..1 here, on the device."""
+        if image.dtype == torch.uint8:
+            image = image.float() / 255
+        return self.encoder(pad_to_multiple(image, self.encoder.strides[-1]))
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Raw outputs of every task, at the image's size."""
+        features = self.encode(image)
+        return {name: task(features, image.shape[2:]) for name, task in self.named_tasks.items()}
+
+    def loss(self, batch: Batch, features: Features | None = None) -> dict[str, dict[str, Tensor]]:
+        """Loss terms of every task whose target the batch carries, from one pass of the encoder."""
+        wanted = {name: task for name, task in self.named_tasks.items() if task.target in batch}
+        if not wanted:
+            return {}
+        features = self.encode(batch["image"]) if features is None else features
+        return {name: task.loss(features, batch) for name, task in wanted.items()}
+
+    def predict(
+        self, batch: Batch, names: Collection[str] | None = None, features: Features | None = None
+    ) -> dict[str, Prediction]:
+        """Decisions of the named tasks (all by default), each by its own inference procedure."""
+        image = batch["image"]
+        predictions = {}
+        for name in self.tasks if names is None else names:
+            task = self.named_tasks[name]
+            if task.inference is None:
+                features = self.encode(image) if features is None else features
+                outputs = task(features, image.shape[2:])
+            else:
+                outputs = task.inference(partial(self._dense, task), image)
+            predictions[name] = task.decide(outputs, batch)
+        return predictions
+
+    def _dense(self, task: Task, image: Tensor) -> Tensor:
+        return task(self.encode(image), image.shape[2:])

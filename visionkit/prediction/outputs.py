@@ -1,0 +1,72 @@
+"""Predictions on the disk: each kind of value in a Prediction knows how it returns to the picture and how it is kept.
+
+A new kind of prediction is one more line in ``KINDS``, under its key in ``types.Prediction``.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from PIL import Image
+from torch import Tensor
+
+from visionkit.drawing import palette
+from visionkit.files import replaced_file
+from visionkit.layers.resize import nearest_index
+from visionkit.types import Classes
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is done with one value of a Prediction, unbatched and on the CPU."""
+
+    restore: Callable[[Tensor, Sequence[int]], Tensor]
+    """(value, size) -> the value for the picture's own size; the value was found at another."""
+    write: Callable[[Tensor, Any, Path, str], dict[str, Any]]
+    """(value, labels, folder, name without suffix) -> what the line in predictions.jsonl says of it, as JSON."""
+
+
+def nearest_pixel(value: Tensor, size: Sequence[int]) -> Tensor:
+    """A map at another size, each value taken from the pixel (or voxel) under its centre; nothing is mixed."""
+    for axis, length in enumerate(size):
+        value = value.index_select(axis, nearest_index(value.shape[axis], length))
+    return value
+
+
+def write_picture(picture: Image.Image, folder: Path, name: str) -> str:
+    """Writes ``folder/name.png`` and returns ``name.png``."""
+    with replaced_file(folder / f"{name}.png") as new:
+        picture.save(new)
+    return f"{name}.png"
+
+
+def write_mask(mask: Int64[Tensor, "h w"], labels: Classes, folder: Path, name: str) -> dict[str, Any]:
+    """Class indices as a PNG: 8 bits with a palette up to 255 classes, else 16 bits of grey.
+
+    The highest value that the PNG can hold means unknown. Returns the file and each class's share of the pixels.
+    """
+    bits = np.uint8 if len(labels) < 256 else np.uint16
+    indices = mask.numpy().astype(bits)  # -1 wraps to the highest value
+    picture = Image.fromarray(indices)
+    if bits is np.uint8:
+        colors = labels.colors or palette(len(labels))
+        picture.putpalette([value for color in colors for value in color])
+    counts = torch.bincount(mask[mask >= 0], minlength=len(labels)).tolist()
+    pairs = zip(labels.names, counts, strict=True)
+    shares = {label: count / mask.numel() for label, count in pairs if count}
+    return {"mask": write_picture(picture, folder, name), "shares": shares}
+
+
+def write_confidence(confidence: Float[Tensor, "h w"], labels: Any, folder: Path, name: str) -> dict[str, Any]:
+    """The mean over the pixels; null where there are none."""
+    return {"confidence": confidence.mean().item() if confidence.numel() else None}
+
+
+KINDS: dict[str, Kind] = {
+    "mask": Kind(nearest_pixel, write_mask),
+    "confidence": Kind(nearest_pixel, write_confidence),
+}

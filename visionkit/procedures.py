@@ -1,0 +1,250 @@
+"""The procedures behind the commands: train a run from its configuration, evaluate one that is there."""
+
+import json
+import logging
+import math
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Trainer
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from visionkit.assemble import make_callbacks, make_datamodule, make_module, make_network, make_trainer
+from visionkit.autobatch import fastest_batch_size
+from visionkit.bundle.folder import export_run
+from visionkit.bundle.labels import labels_to_json
+from visionkit.bundle.onnx import require_packages
+from visionkit.bundle.safety import offline
+from visionkit.callbacks.summary import closing_summary
+from visionkit.checkpoint import Checkpoints, find, load_checkpoint, write_atomically
+from visionkit.config import build
+from visionkit.datamodule import DataModule
+from visionkit.datasets.collate import collate
+from visionkit.errors import ConfigError, DataError, VisionkitError, nearest
+from visionkit.loggers.jsonl import read_history
+from visionkit.module import VisionModule
+from visionkit.reports.examples import ExampleCollector, draw_examples
+from visionkit.reports.page import write_report
+from visionkit.runs import Run
+
+Results = dict[str, dict[str, Tensor]]
+Origin = tuple[Path, int, list[str]]
+"""Whose figures they are: checkpoint, its step, and what the command changed in the run's configuration."""
+
+
+def train_run(cfg: DictConfig, run: Run) -> float | None:
+    """Trains, or continues, then evaluates the best weights and exports them; returns the best monitored figure."""
+    begin_s = time.monotonic()
+    _quiet()
+    datamodule = make_datamodule(cfg)
+    module = make_module(cfg, make_network(cfg, datamodule.labels))
+    _check_before(cfg, module, datamodule)
+    checkpoints: Checkpoints = build(cfg.checkpoint)
+    trainer = make_trainer(cfg, run.folder, [*make_callbacks(cfg), checkpoints], list(build(cfg.logger).values()))
+    _choose_batch_sizes(run.folder, datamodule, module, trainer)
+    if trainer.is_global_zero:
+        _write_json(run.folder / "labels.json", labels_to_json(datamodule.labels))
+    for logger in trainer.loggers:
+        logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
+    start = _newest(run.folder) if run.resumed else None
+    if trainer.is_global_zero:
+        print(f"run folder: {run.folder}" + (f", continuing from {start.name}" if start else ""), flush=True)
+    succeeded = False
+    try:
+        with _interruptible(trainer):
+            trainer.fit(module, datamodule=datamodule, ckpt_path=start)
+            if not cfg.trainer.fast_dev_run:
+                _judge_last(run.folder, trainer, module, datamodule, checkpoints)
+                _conclude(cfg, run.folder, trainer, module, datamodule, begin_s)
+        succeeded = True
+    finally:
+        for logger in trainer.loggers:
+            if hasattr(logger, "finish"):  # W&B's; others have nothing to end
+                logger.finish(succeeded)
+    return checkpoints.best
+
+
+def evaluate_run(cfg: DictConfig, settings: DictConfig, changes: list[str]) -> Results:
+    """Evaluates a checkpoint of a run on a split; writes metrics.json and the report, and prints the table.
+
+    ``changes`` are what the command set in the run's configuration.
+    """
+    begin_s = time.monotonic()
+    _quiet()
+    folder = Path(settings.run)
+    if settings.split not in ("val", "test"):
+        raise ConfigError("C17", f"split={settings.split}", "is not evaluated", "choose test or val")
+    path = find(folder, settings.checkpoint)
+    checkpoint = load_checkpoint(path)
+    datamodule = make_datamodule(cfg)
+    without = cfg.copy()
+    without.encoder = OmegaConf.create(offline(OmegaConf.to_container(cfg.encoder, resolve=True)))
+    module = make_module(cfg, make_network(without, datamodule.labels))
+    module.load_state_dict(checkpoint["state_dict"])
+    collector = ExampleCollector()
+    trainer = make_trainer(cfg, folder, [collector], logger=False)
+    with _interruptible(trainer):
+        _evaluate(trainer, module, datamodule, settings.split, (path, checkpoint["global_step"], changes))
+    report = _report(cfg, folder, module, datamodule, collector, settings.split, settings.examples)
+    results = {settings.split: module.results.get(settings.split, {})}
+    bundle = folder / "bundle" if (folder / "bundle").is_dir() else None
+    closing_summary(folder, results, time.monotonic() - begin_s, best=path, report=report, bundle=bundle)
+    return results[settings.split]
+
+
+@contextmanager
+def _interruptible(trainer: Trainer) -> Iterator[None]:
+    """Lightning ends the process at Ctrl-C by itself and without a word."""
+    try:
+        yield
+    except SystemExit as error:
+        if trainer.interrupted:
+            raise KeyboardInterrupt("the same command with resume=auto continues") from error
+        raise
+
+
+def _check_before(cfg: DictConfig, module: VisionModule, datamodule: DataModule) -> None:
+    """Finds out before hours of training what could only fail after them."""
+    for name in cfg.balance.get("weights") or {}:
+        if name not in module.tasks:
+            raise ConfigError("C18", f"balance.weights.{name}", "no such task", nearest(str(name), module.tasks))
+    if cfg.export and cfg.onnx:
+        require_packages()
+    datamodule.examples("val")
+    if cfg.test:
+        try:
+            datamodule.examples("test")
+        except DataError as error:
+            cfg.test = False
+            print(f"visionkit: no test split, so val alone is evaluated ({error})", file=sys.stderr)
+
+
+def _judge_last(
+    folder: Path, trainer: Trainer, module: VisionModule, datamodule: DataModule, checkpoints: Checkpoints
+) -> None:
+    """Training by steps can end between two validations: its last weights are compared with the best, too."""
+    if checkpoints.judged_step != trainer.global_step and list(folder.glob("checkpoints/step_*.ckpt")):
+        module.load_state_dict(load_checkpoint(find(folder, "last"))["state_dict"])
+        trainer.validate(module, datamodule=datamodule, verbose=False)
+        checkpoints.judge_last(trainer, module)
+
+
+def _conclude(
+    cfg: DictConfig, folder: Path, trainer: Trainer, module: VisionModule, datamodule: DataModule, begin_s: float
+) -> None:
+    """Evaluates, reports and exports the best weights; says where everything is, also when one of these fails."""
+    trainer.strategy.barrier()
+    best = find(folder, "best") if (folder / "checkpoints" / "best.ckpt").is_file() else find(folder, "last")
+    checkpoint = load_checkpoint(best)
+    module.load_state_dict(checkpoint["state_dict"])
+    module.results.clear()
+    report = bundle = problem = None
+    collector = ExampleCollector()
+    trainer.callbacks.append(collector)  # type: ignore[attr-defined]
+    origin: Origin = (best, checkpoint["global_step"], [])
+    loggers, trainer.loggers = trainer.loggers, []  # the curve of validation ends where training ended
+    try:
+        _evaluate(trainer, module, datamodule, "val", origin)
+        trainer.loggers = loggers
+        if cfg.test:
+            _evaluate(trainer, module, datamodule, "test", origin)
+        report = _report(cfg, folder, module, datamodule, collector, "test" if cfg.test else "val")
+    except VisionkitError as error:
+        problem = error
+    trainer.loggers = loggers
+    if not trainer.is_global_zero:
+        return
+    if cfg.export:
+        bundle = export_run(folder, which=best.stem, onnx=cfg.onnx)
+        for logger in trainer.loggers:
+            if hasattr(logger, "log_folder"):  # W&B takes the bundle as an artifact
+                logger.log_folder(bundle, folder.name)
+    places = [getattr(logger, "address", None) or getattr(logger, "folder", None) for logger in trainer.loggers]
+    wandb = next((place for place in places if place), None)
+    seconds = time.monotonic() - begin_s
+    closing_summary(folder, module.results, seconds, best=best, bundle=bundle, report=report, wandb=wandb)
+    if problem is not None:
+        raise problem
+
+
+def _evaluate(trainer: Trainer, module: VisionModule, datamodule: DataModule, split: str, origin: Origin) -> None:
+    run = trainer.test if split == "test" else trainer.validate
+    run(module, datamodule=datamodule, verbose=False)
+    if trainer.is_global_zero and module.results.get(split):
+        path, step, changes = origin
+        figures = {task: _readable(results) for task, results in module.results[split].items()}
+        content = {"checkpoint": path.name, "step": step, "changes": changes, "metrics": figures}
+        _write_json(Path(trainer.default_root_dir) / "evaluation" / split / "metrics.json", content)
+
+
+def _report(
+    cfg: DictConfig,
+    folder: Path,
+    module: VisionModule,
+    datamodule: DataModule,
+    collector: ExampleCollector,
+    split: str,
+    count: int = 3,
+) -> Path | None:
+    if not module.trainer.is_global_zero:
+        return None
+    examples = datamodule.examples(split)
+    pictures = draw_examples(module.network, collector.chosen(examples, count), examples, collate)
+    return write_report(
+        folder / "report",
+        folder.resolve().name,
+        OmegaConf.to_container(cfg, resolve=True),  # type: ignore[arg-type]
+        module.results.get(split, {}),
+        {name: task.labels for name, task in module.tasks.items()},
+        read_history(folder / "metrics.jsonl"),
+        pictures,
+        split,
+        {"Parameters": f"{sum(value.numel() for value in module.network.parameters()) / 1e6:.2f} M"},
+    )
+
+
+def _newest(folder: Path) -> Path | None:
+    return find(folder, "last") if list(folder.glob("checkpoints/step_*.ckpt")) else None
+
+
+def _choose_batch_sizes(folder: Path, datamodule: DataModule, module: VisionModule, trainer: Trainer) -> None:
+    """Replaces ``batch_size: auto``; what was found is kept with the run, so that a resumed one is the same."""
+    path = folder / "batch_sizes.json"
+    known = json.loads(path.read_text()) if path.is_file() else {}
+    automatic = {name: source for name, source in datamodule.sources.items() if source.batch_size == "auto"}
+    for name, source in automatic.items():
+        if name not in known:
+            context = trainer.precision_plugin.forward_context
+            known[name] = fastest_batch_size(module, source, trainer.strategy.root_device, context=context)
+        source.batch_size = known[name]
+        print(f"dataset.batch_size=auto: {known[name]}", flush=True)
+    if automatic and trainer.is_global_zero:
+        _write_json(path, known)
+
+
+def _readable(results: dict[str, Tensor]) -> dict[str, Any]:
+    """Figures as JSON; what is not a number (an absent class) is null."""
+    return {name: _json(value.tolist()) for name, value in results.items()}
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_json(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _write_json(path: Path, content: Any) -> None:
+    write_atomically(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def _quiet() -> None:
+    """Leaves out what libraries say to their own developers."""
+    warnings.filterwarnings("ignore")
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)

@@ -1,0 +1,184 @@
+"""Run folders: where a run lives, what it was made with, and whether a command continues one."""
+
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError, safe_load
+
+from visionkit.errors import ConfigError, nearest
+from visionkit.files import replaced_file
+
+_FREE = ("run", "resume", "logger", "callbacks", "trainer", "checkpoint", "workers", "test", "export", "onnx")
+"""Parts of the configuration that may differ when a run is continued."""
+
+
+_DECISIVE = ["max_epochs", "max_steps", "accumulate_grad_batches", "devices", "num_nodes", "precision"]
+_DECISIVE += ["gradient_clip_val", "gradient_clip_algorithm", "limit_train_batches", "overfit_batches"]
+"""Options of the trainer that change the weights."""
+
+
+class Run(NamedTuple):
+    """A run folder, and whether it already holds checkpoints to go on from."""
+
+    folder: Path
+    resumed: bool
+
+
+def open_run(cfg: DictConfig, name: str) -> Run:
+    """Chooses the folder of a run by ``run``, ``resume`` and the run's name, and makes it.
+
+    Raises:
+        ConfigError: the folder holds another run, or one that the command does not ask to continue.
+    """
+    if cfg.resume not in (False, None, "auto"):
+        raise ConfigError("C06", f"resume={cfg.resume}", "not known", "use resume=auto; run=DIR says which run")
+    automatic = cfg.resume == "auto"
+    if cfg.run is not None:
+        folder = Path(cfg.run)
+        if not _started(folder):
+            return _make(folder)
+        if not automatic:
+            fix = (
+                f"add resume=auto to continue it, or choose another run= (look at it: python evaluate.py run={folder})"
+            )
+            raise ConfigError("C07", f"run={folder}", "already holds a run", fix)
+        changed = _changes(cfg, folder)
+        if changed:
+            fix = "repeat the first command with resume=auto, or choose another run="
+            raise ConfigError("C14", folder, f"was made with {changed[0]} ({len(changed)} such)", fix)
+        return Run(folder, True)
+    others = []
+    for folder in _siblings(name) if automatic else []:
+        try:
+            changed = _changes(cfg, folder)
+        except ConfigError as error:
+            changed = [str(error)]
+        if not changed:
+            return Run(folder, True)
+        others.append(f"{folder} was made with {changed[0]}")
+    if others:
+        print(f"visionkit: no run of this command to continue, so a new one starts ({others[0]})", file=sys.stderr)
+    return _make_next(name)
+
+
+def save_config(cfg: DictConfig, folder: Path) -> None:
+    """Writes the resolved configuration; data folders become absolute, so that any later command finds them."""
+    plain = _plain(cfg)
+    _absolute_roots(plain["dataset"])
+    with replaced_file(folder / "config.yaml") as new:
+        new.write_text(OmegaConf.to_yaml(OmegaConf.create(plain)), encoding="utf-8")
+
+
+def load_config(run: str | Path) -> DictConfig:
+    """The configuration that a run was made with.
+
+    Raises:
+        ConfigError: C08 there is no run, C34 its configuration is damaged.
+    """
+    path = Path(run) / "config.yaml"
+    if not path.is_file():
+        runs = [str(found.parent) for found in Path(run).parent.glob("*/config.yaml")] or ["runs/NAME"]
+        raise ConfigError("C08", run, "is no run folder (it has no config.yaml)", nearest(str(run), runs))
+    try:
+        return cast(DictConfig, OmegaConf.load(path))
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError("C34", path, "cannot be read as YAML", "restore it, or choose another run=") from error
+
+
+def set_key(cfg: DictConfig, change: str) -> None:
+    """Sets ``key=value`` where the configuration has that key.
+
+    Raises:
+        ConfigError: C05 an unknown key, C09 not key=value, or a value that YAML cannot read or that drops a whole part.
+    """
+    key, equals, text = change.lstrip("+").partition("=")
+    if not equals:
+        raise ConfigError("C09", change, "is not key=value", "write key=value")
+    parent, _, last = key.rpartition(".")
+    node = OmegaConf.select(cfg, parent) if parent else cfg
+    if not OmegaConf.is_dict(node) or last not in node:
+        names = (
+            [f"{parent}.{child}" for child in map(str, node)]
+            if parent and OmegaConf.is_dict(node)
+            else [*map(str, cfg)]
+        )
+        raise ConfigError("C05", key, "no such key", nearest(key, names))
+    try:
+        value = safe_load(text)
+    except YAMLError as error:
+        raise ConfigError("C09", change, "cannot be read", "quote it as in YAML") from error
+    if OmegaConf.is_dict(node[last]) and value is not None and not isinstance(value, dict):
+        keys = ", ".join(f"{key}.{child}=" for child in node[last])
+        raise ConfigError("C09", change, "would drop a whole part", f"set one of its keys: {keys}")
+    OmegaConf.update(cfg, key, value, merge=False)
+
+
+def discard(run: Run) -> None:
+    """Removes the folder of a run that failed before it began, so that the next try has its name."""
+    beginnings = {"config.yaml", "labels.json", "wandb_id.txt", "batch_sizes.json"}
+    if not run.resumed and run.folder.is_dir() and {path.name for path in run.folder.iterdir()} <= beginnings:
+        shutil.rmtree(run.folder)
+
+
+def _plain(cfg: DictConfig) -> dict[str, Any]:
+    return OmegaConf.to_container(cfg, resolve=True)  # type: ignore[return-value]
+
+
+def _started(folder: Path) -> bool:
+    return (folder / "config.yaml").is_file()
+
+
+def _siblings(name: str) -> list[Path]:
+    names = re.compile(re.escape(name) + r"(-\d+)?")
+    found = [path for path in Path("runs").glob(f"{name}*") if names.fullmatch(path.name) and _started(path)]
+    return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+
+
+def _make(folder: Path) -> Run:
+    folder.mkdir(parents=True, exist_ok=True)
+    return Run(folder, False)
+
+
+def _make_next(name: str) -> Run:
+    number = 1
+    while True:
+        folder = Path("runs") / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        else:
+            return Run(folder, False)
+
+
+def _essential(plain: dict[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in plain.items() if key not in _FREE}
+    kept["trainer"] = {key: plain["trainer"].get(key) for key in _DECISIVE}
+    kept["callbacks"] = {"ema": (plain.get("callbacks") or {}).get("ema")}
+    _absolute_roots(kept["dataset"])
+    return kept
+
+
+def _changes(cfg: DictConfig, folder: Path) -> list[str]:
+    """What a run was made with and the command now says otherwise, as ``key=then, now now``."""
+    now, then = _flat(_essential(_plain(cfg))), _flat(_essential(_plain(load_config(folder))))
+    changed = sorted(key for key in {*now, *then} if now.get(key) != then.get(key))
+    return [f"{key}={then.get(key)}, now {now.get(key)}" for key in changed]
+
+
+def _flat(node: Any, place: str = "") -> dict[str, Any]:
+    if not isinstance(node, dict):
+        return {place: node}
+    return {key: value for child in node for key, value in _flat(node[child], f"{place}.{child}".lstrip(".")).items()}
+
+
+def _absolute_roots(node: Any) -> None:
+    if isinstance(node, dict):
+        if isinstance(node.get("root"), str):
+            node["root"] = str(Path(node["root"]).expanduser().absolute())
+        for value in node.values():
+            _absolute_roots(value)

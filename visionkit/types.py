@@ -1,0 +1,151 @@
+"""The contracts between the rooms: samples, encoders, decoders, tasks, datasets, transforms."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol, TypedDict
+
+import numpy as np
+from jaxtyping import Bool, Float, Int64, UInt8
+from torch import Tensor
+from torchmetrics import MetricCollection
+
+IGNORE_INDEX = -1
+"""Value of a mask where the truth is unknown or where the picture was padded."""
+
+
+class Sample(TypedDict, total=False):
+    """One example before collation; a key is absent where a dataset does not carry that target.
+
+    A dataset returns pictures as ``uint8`` in 0..255; on the device they become ``float32`` in 0..1.
+    Volumes are ``float32`` throughout. Normalisation by mean and deviation belongs to the encoder.
+    """
+
+    key: str
+    """Stable id, unique in its source: randomness, error messages and file names derive from it."""
+    path: str
+    """File of the image, for messages; empty where the sample was generated."""
+    image: Float[Tensor, "c *space"] | UInt8[Tensor, "c *space"]
+    valid: Bool[Tensor, "*space"]
+    """True where the picture is real, False where it was padded."""
+    mask: Int64[Tensor, "*space"]
+    """Class index of each pixel, IGNORE_INDEX where unknown."""
+
+
+class Batch(TypedDict, total=False):
+    """Collated samples: tensors gain a leading axis ``b``, strings become lists."""
+
+    key: list[str]
+    path: list[str]
+    image: Float[Tensor, "b c *space"]
+    valid: Bool[Tensor, "b *space"]
+    mask: Int64[Tensor, "b *space"]
+
+
+class Prediction(TypedDict, total=False):
+    """What a task decides about a batch: ids and arrays, never strings."""
+
+    mask: Int64[Tensor, "b *space"]
+    confidence: Float[Tensor, "b *space"]
+    """Probability of the chosen class."""
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Names and colours of the classes of a mask, in the order of their indices."""
+
+    names: tuple[str, ...]
+    colors: tuple[tuple[int, int, int], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """The metric by which a task's checkpoints are compared, and which way is better."""
+
+    metric: str
+    mode: Literal["min", "max"]
+
+
+Features = Sequence[Float[Tensor, "b c *space"]]
+Transform = Callable[[Sample, np.random.Generator], Sample]
+"""Changes a sample; every random choice comes from the generator, which is new for each sample."""
+
+Dense = Callable[[Float[Tensor, "b c *space"]], Float[Tensor, "b k *space"]]
+"""Image in, map of the same size out: what sliding windows and flips are wrapped around."""
+Inference = Callable[[Dense, Float[Tensor, "b c *space"]], Float[Tensor, "b k *space"]]
+
+
+class Encoder(Protocol):
+    """Image to feature maps: finest first, strides strictly increasing, each exactly size / stride.
+
+    The caller pads the image to a multiple of the coarsest stride; the encoder normalises the image
+    (0..1 for pictures) by the statistics that it was trained with.
+    """
+
+    channels: tuple[int, ...]
+    strides: tuple[int, ...]
+    spatial_dims: int
+    in_chans: int
+
+    def __call__(self, image: Float[Tensor, "b c *space"]) -> list[Float[Tensor, "b _ *coarse"]]:
+        """Feature maps, finest first."""
+
+
+class Decoder(Protocol):
+    """Features to one map at ``stride``; built as ``decoder(channels=..., strides=...)``."""
+
+    out_channels: int
+    stride: int
+
+    def __call__(self, features: Features) -> Float[Tensor, "b c *space"]:
+        """One map with ``out_channels`` channels, ``stride`` times smaller than the padded image."""
+
+
+class Task(Protocol):
+    """A torch module that owns decoder, losses and metrics of one kind of target.
+
+    Built as ``task(channels=..., strides=..., spatial_dims=..., labels=...)``, where ``labels`` is what
+    the dataset says about the target (``Classes`` for a mask).
+    """
+
+    target: ClassVar[str]
+    monitor: Monitor
+    metrics: MetricCollection
+    labels: Any
+    inference: Inference | None
+    """Optional whole-image procedure (windows, scales, flips) around encoder and ``forward``."""
+
+    def __call__(self, features: Features, size: Sequence[int]) -> Tensor:
+        """Raw outputs (logits, density) at the image's size, which may be less than the features cover."""
+
+    def loss(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+        """Named terms, each a finite scalar already weighted; their sum is the task's loss."""
+
+    def decide(self, outputs: Tensor, batch: Batch) -> Prediction:
+        """Raw outputs to a prediction. ``batch`` may lack the target."""
+
+    def update(self, prediction: Prediction, batch: Batch) -> None:
+        """Adds a batch to the metrics."""
+
+    def scores(self, prediction: Prediction, batch: Batch) -> list[float]:
+        """One figure for each sample, larger is better: what worst and best examples are sorted by."""
+
+    def draw(self, sample: Sample, prediction: Prediction | None = None) -> UInt8[np.ndarray, "h w 3"]:
+        """A picture of one sample (unbatched), its truth where there is one, and its prediction."""
+
+
+class Dataset(Protocol):
+    """Samples in the layout in which they lie on the disk; built as ``layout(split=..., root=...)``."""
+
+    labels: Mapping[str, Any]
+    """For each target key what the data says of it: ``{"mask": Classes(...)}``."""
+
+    def __len__(self) -> int: ...
+
+    def key(self, index: int) -> str:
+        """The sample's stable id, known without reading the sample."""
+
+    def __getitem__(self, index: int) -> Sample:
+        """Reads one sample. Raises DataError, naming the file, when it cannot be used."""
