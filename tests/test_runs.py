@@ -107,3 +107,11 @@ def test_a_folder_that_is_no_run_is_named_with_those_that_are() -> None:
     started("shapes")
     with pytest.raises(ConfigError, match="did you mean runs/shapes"):
         load_config("runs/shape")
+
+
+def test_paths_of_the_data_are_saved_absolute(tmp_path: Path) -> None:
+    words = ["dataset=folder", "dataset.root=mine", "dataset.layout.classes=lists/all.yaml"]
+    save_config(compose("train", words), tmp_path)
+    saved = load_config(tmp_path).dataset
+    assert saved.root == str(Path.cwd() / "mine")
+    assert saved.layout.classes == str(Path.cwd() / "lists/all.yaml")

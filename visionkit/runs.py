@@ -19,6 +19,8 @@ _FREE = ("run", "resume", "logger", "callbacks", "trainer", "checkpoint", "worke
 _DECISIVE = ["max_epochs", "max_steps", "accumulate_grad_batches", "devices", "num_nodes", "precision"]
 _DECISIVE += ["gradient_clip_val", "gradient_clip_algorithm", "limit_train_batches", "overfit_batches"]
 """Options of the trainer that change the weights."""
+_PATHS = {"root", "classes"}
+"""Keys of a dataset that name a file or folder wherever their value is text."""
 
 
 class Run(NamedTuple):
@@ -66,9 +68,9 @@ def open_run(cfg: DictConfig, name: str) -> Run:
 
 
 def save_config(cfg: DictConfig, folder: Path) -> None:
-    """Writes the resolved configuration; data folders become absolute, so that any later command finds them."""
+    """Writes the resolved configuration; paths of the data become absolute, so that any later command finds them."""
     plain = _plain(cfg)
-    _absolute_roots(plain["dataset"])
+    _absolute_paths(plain["dataset"])
     with replaced_file(folder / "config.yaml") as new:
         new.write_text(OmegaConf.to_yaml(OmegaConf.create(plain)), encoding="utf-8")
 
@@ -159,7 +161,7 @@ def _essential(plain: dict[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in plain.items() if key not in _FREE}
     kept["trainer"] = {key: plain["trainer"].get(key) for key in _DECISIVE}
     kept["callbacks"] = {"ema": (plain.get("callbacks") or {}).get("ema")}
-    _absolute_roots(kept["dataset"])
+    _absolute_paths(kept["dataset"])
     return kept
 
 
@@ -176,9 +178,10 @@ def _flat(node: Any, place: str = "") -> dict[str, Any]:
     return {key: value for child in node for key, value in _flat(node[child], f"{place}.{child}".lstrip(".")).items()}
 
 
-def _absolute_roots(node: Any) -> None:
+def _absolute_paths(node: Any) -> None:
     if isinstance(node, dict):
-        if isinstance(node.get("root"), str):
-            node["root"] = str(Path(node["root"]).expanduser().absolute())
+        for key in _PATHS & node.keys():
+            if isinstance(node[key], str):
+                node[key] = str(Path(node[key]).expanduser().absolute())
         for value in node.values():
-            _absolute_roots(value)
+            _absolute_paths(value)
