@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from visionkit.encoders.timm_models import create, create_from, create_pretrained
 from visionkit.encoders.weights import load_exactly, part, read_weights
 from visionkit.errors import ConfigError
+from visionkit.layers.normalise import per_channel
 from visionkit.layers.pyramid import SimplePyramid
 
 
@@ -69,7 +70,7 @@ class TimmEncoder(nn.Module):
         else:
             self.body = create_pretrained(model, options) if pretrained and not weights else create(model, options)
         # Persistent: a trained network keeps its statistics even if another version of timm states others.
-        mean, std = (_per_channel(self.body.pretrained_cfg[name], in_chans) for name in ("mean", "std"))
+        mean, std = (per_channel(self.body.pretrained_cfg[name], in_chans) for name in ("mean", "std"))
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
         self._choose_levels(model, out_indices)
@@ -117,12 +118,6 @@ class TimmEncoder(nn.Module):
         if self.freeze:
             self.body.eval()
         return self
-
-
-def _per_channel(values: Sequence[float], in_chans: int) -> Float[Tensor, "c 1 1"]:
-    """One value for each channel: timm's own, or their mean throughout where the numbers of channels differ."""
-    values = values if len(values) == in_chans else [sum(values) / len(values)] * in_chans
-    return torch.tensor(values, dtype=torch.float32).view(-1, 1, 1)
 
 
 def _probe(encoder: TimmEncoder, model: str) -> None:

@@ -58,6 +58,13 @@ def load_exactly(module: nn.Module, tensors: dict[str, Tensor], path: str | Path
         raise misfit(path, str(error)) from error
 
 
+def load_encoder(encoder: nn.Module, path: str | Path | None) -> None:
+    """Loads an encoder's own weights, or those of the encoder in a trained network; nothing where there is no path."""
+    if path:
+        tensors = read_weights(path)
+        load_exactly(encoder, part(tensors, "encoder.") or tensors, path)
+
+
 def misfit(path: str | Path, what: str) -> ConfigError:
     """The error for weights of another model; ``what`` is shortened to one line."""
     what = " ".join(what.split())

@@ -56,3 +56,11 @@ class ChannelNorm(nn.LayerNorm):
         """Each position to mean 0 and deviation 1 over its channels, then scale and shift."""
         last = features.movedim(1, -1)
         return F.layer_norm(last, self.normalized_shape, self.weight, self.bias, self.eps).movedim(-1, 1)
+
+
+def small_normal(module: nn.Module) -> None:
+    """Convolutions start with a deviation of 0.01 and a bias of 0.0001 (FFNet, HRNet); for ``Module.apply``."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.normal_(module.weight, std=0.01)
+        if module.bias is not None:
+            nn.init.constant_(module.bias, 1e-4)

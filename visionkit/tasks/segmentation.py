@@ -32,6 +32,7 @@ class Segmentation(nn.Module):
         inference: whole-image procedure for evaluation and prediction, null for one plain pass.
         monitor: metric that checkpoints are compared by.
         dropout: share of the decoder's channels that training drops before the last convolution.
+        head_kernel_size: odd size of the last convolution, which gives the scores.
 
     Raises ConfigError where there are no classes, no loss is switched on, or the monitored metric does not exist.
     """
@@ -49,6 +50,7 @@ class Segmentation(nn.Module):
         inference: Inference | None = None,
         monitor: Monitor | None = None,
         dropout: float = 0.0,
+        head_kernel_size: int = 1,
     ) -> None:
         super().__init__()
         self.labels = _checked(labels)
@@ -61,7 +63,9 @@ class Segmentation(nn.Module):
             raise ConfigError("C43", "task.losses", "every loss has weight 0", fix)
         self.decoder = decoder(channels=channels, strides=strides, spatial_dims=spatial_dims)
         self.dropout = DROPOUT[spatial_dims](dropout)
-        self.head = CONV[spatial_dims](self.decoder.out_channels, len(self.labels), kernel_size=1)
+        self.head = CONV[spatial_dims](
+            self.decoder.out_channels, len(self.labels), head_kernel_size, padding=head_kernel_size // 2
+        )
         self.mode = LINEAR_MODE[spatial_dims]
         self.metrics = MetricCollection([SegmentationMetrics(len(self.labels))])
 
