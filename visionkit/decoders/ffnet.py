@@ -10,6 +10,8 @@ from torch.nn import functional as F
 from visionkit.errors import ConfigError
 from visionkit.layers.blocks import ConvNormAct, small_normal
 from visionkit.layers.resample import Resample
+from visionkit.layers.strides import per_axis
+from visionkit.types import Stride
 
 
 class FFNetHead(nn.Module):
@@ -31,18 +33,18 @@ class FFNetHead(nn.Module):
     def __init__(
         self,
         channels: Sequence[int],
-        strides: Sequence[int],
+        strides: Sequence[Stride],
         spatial_dims: int = 2,
         base: Sequence[int] = (64, 128, 256, 512),
         widths: Sequence[int] = (128, 128, 128, 128),
         width: int = 512,
         mode: str = "bilinear",
-        at: Sequence[int] | None = None,
+        at: Sequence[Stride] | None = None,
     ) -> None:
         super().__init__()
         if spatial_dims != 2:
             raise ConfigError("C75", "task", "FFNet's decoder is for pictures, not for volumes", "choose another task")
-        finest = max(strides[0], 4)
+        finest = max(*per_axis(strides[0], 2), 4)
         at = tuple(finest << level for level in range(4)) if at is None else at
         if len(at) != 4:
             raise ConfigError(

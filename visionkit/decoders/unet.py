@@ -9,6 +9,8 @@ from torch.nn import functional as F
 
 from visionkit.layers.blocks import ConvNormAct
 from visionkit.layers.resample import Resample
+from visionkit.layers.strides import joined, per_axis, reaches
+from visionkit.types import Stride
 
 
 class UNet(nn.Module):
@@ -23,31 +25,32 @@ class UNet(nn.Module):
         spatial_dims: 2 for pictures, 3 for volumes.
         widths: channels of the blocks, coarsest first; where they are fewer than the blocks the last is repeated.
         stride: stride of the output. None: the encoder's finest. Finer than that: blocks are added, each twice
-            the size and without a map to join (1 is the classical full resolution). Coarser: finer maps are not used.
+            the size along the axes that need it and without a map to join (1 is the classical full resolution).
+            Coarser: maps that are finer along every axis are not used.
         at: strides at which the encoder's maps are resampled first; None takes them as they are.
     """
 
     def __init__(
         self,
         channels: Sequence[int],
-        strides: Sequence[int],
+        strides: Sequence[Stride],
         spatial_dims: int = 2,
         widths: Sequence[int] = (256, 128, 64, 32, 16),
-        stride: int | None = None,
-        at: Sequence[int] | None = None,
+        stride: Stride | None = None,
+        at: Sequence[Stride] | None = None,
     ) -> None:
         super().__init__()
         self.resample = Resample(channels, strides, strides if at is None else at, spatial_dims)
         channels, strides = self.resample.channels, self.resample.strides
         target = strides[0] if stride is None else stride
-        self.skips = [index for index in reversed(range(len(strides) - 1)) if strides[index] >= target]
-        self.stride = strides[self.skips[-1]] if self.skips else strides[-1]
-        joined = [channels[index] for index in self.skips]
-        while self.stride >= 2 * target:
-            self.stride //= 2
-            joined.append(0)
+        self.skips = [
+            index for index in reversed(range(len(strides) - 1)) if reaches(strides[index], target, spatial_dims)
+        ]
+        finest = strides[self.skips[-1]] if self.skips else strides[-1]
+        self.stride, self.factors = _enlarged(finest, target, spatial_dims)
+        skipped = [channels[index] for index in self.skips] + [0] * len(self.factors)
         blocks, width = [], channels[-1]
-        for step, skip in enumerate(joined):
+        for step, skip in enumerate(skipped):
             after = widths[min(step, len(widths) - 1)]
             blocks.append(_block(width + skip, after, spatial_dims))
             width = after
@@ -63,9 +66,19 @@ class UNet(nn.Module):
                 skip = features[self.skips[step]]
                 x = torch.cat([F.interpolate(x, size=skip.shape[2:], mode="nearest"), skip], dim=1)
             else:
-                x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+                x = F.interpolate(x, scale_factor=self.factors[step - len(self.skips)], mode="nearest")
             x = block(x)
         return x
+
+
+def _enlarged(stride: Stride, target: Stride, dims: int) -> tuple[Stride, list[tuple[float, ...]]]:
+    """Halves a stride along every axis until none is twice the target: the last stride, the factors of each step."""
+    axes, floor, factors = per_axis(stride, dims), per_axis(target, dims), []
+    while any(have >= 2 * want for have, want in zip(axes, floor, strict=True)):
+        factor = [2 if have >= 2 * want else 1 for have, want in zip(axes, floor, strict=True)]
+        axes = tuple(have // by for have, by in zip(axes, factor, strict=True))
+        factors.append(tuple(float(by) for by in factor))
+    return joined(axes), factors
 
 
 def _block(before: int, after: int, spatial_dims: int) -> nn.Module:

@@ -14,9 +14,21 @@ from torchmetrics import MetricCollection
 from visionkit import drawing
 from visionkit.errors import ConfigError, nearest
 from visionkit.layers.blocks import CONV, DROPOUT, LINEAR_MODE
+from visionkit.layers.strides import per_axis
 from visionkit.layers.valid import real_size
 from visionkit.metrics.segmentation import SegmentationMetrics, confusion_matrix, iou
-from visionkit.types import IGNORE_INDEX, Batch, Classes, Decoder, Features, Inference, Monitor, Prediction, Sample
+from visionkit.types import (
+    IGNORE_INDEX,
+    Batch,
+    Classes,
+    Decoder,
+    Features,
+    Inference,
+    Monitor,
+    Prediction,
+    Sample,
+    Stride,
+)
 
 _FIGURES = ("miou", "pixel_accuracy", "mean_accuracy")
 
@@ -44,7 +56,7 @@ class Segmentation(nn.Module):
         decoder: Callable[..., Decoder],
         losses: Mapping[str, nn.Module],
         channels: Sequence[int],
-        strides: Sequence[int],
+        strides: Sequence[Stride],
         spatial_dims: int,
         labels: Classes | None,
         inference: Inference | None = None,
@@ -72,8 +84,9 @@ class Segmentation(nn.Module):
     def forward(self, features: Features, size: Sequence[int]) -> Float[Tensor, "b k *space"]:
         """Logits at ``size``: computed at the decoder's stride, enlarged linearly, the padding cut off."""
         logits = self.head(self.dropout(self.decoder(features)))
-        if self.decoder.stride > 1:
-            logits = F.interpolate(logits, scale_factor=float(self.decoder.stride), mode=self.mode, align_corners=False)
+        scale = [float(length) for length in per_axis(self.decoder.stride, len(size))]
+        if max(scale) > 1:
+            logits = F.interpolate(logits, scale_factor=scale, mode=self.mode, align_corners=False)
         return logits[(slice(None), slice(None), *(slice(0, length) for length in size))]
 
     def loss(self, features: Features, batch: Batch) -> dict[str, Float[Tensor, ""]]:
