@@ -113,7 +113,9 @@ def compare(length: int, rounds: int) -> bool:
                 output, gradient = errors(results, exact)
                 good &= output <= OUTPUT_TOLERANCE and gradient <= GRADIENT_TOLERANCE
                 memory = saved_mb(way, tensors)
-                print(f"{length:6d} {name:>7}: error of y {output:.1e}, of gradients {gradient:.1e}, saved {memory:.1f} MB")
+                print(
+                    f"{length:6d} {name:>7}: error of y {output:.1e}, gradients {gradient:.1e}; saved {memory:.1f} MB"
+                )
     medians = {name: statistics.median(times[1:] or times) for name, times in seconds.items()}  # the first warms up
     for name, median in medians.items():
         ratio, promise = medians["loop"] / median, PROMISED[length].get(name, 0.0)

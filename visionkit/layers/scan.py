@@ -143,5 +143,5 @@ _scan.register_autograd(_differentiate, setup_context=_keep)
 
 @register_flop_formula(torch.ops.visionkit.selective_scan)
 def _flops(u: tuple[int, ...], delta: tuple[int, ...], A: tuple[int, ...], *_: Any, **__: Any) -> int:
-    """Nine multiply-adds for each state and step, as the authors of Mamba and VMamba count them, two flops each."""
-    return 2 * 9 * u[0] * u[1] * u[2] * A[1]
+    """As the authors of Mamba and VMamba count: nine multiply-adds for each state and one for the skip."""
+    return 2 * (9 * A[1] + 1) * u[0] * u[1] * u[2]

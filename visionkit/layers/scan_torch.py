@@ -78,8 +78,8 @@ class TwoLevel:
         """A signal of every channel, in chunks."""
         return self._chunks(signal).unflatten(-1, (self.groups, -1)).unsqueeze(-1)
 
-    def join(self, chunks: Float[Tensor, "t b k *rest"]) -> Float[Tensor, "b l _"]:
-        """The inverse of ``split``."""
+    def join(self, chunks: Float[Tensor, "t b k *rest"]) -> Float[Tensor, "b l *rest"]:
+        """The sequence that the chunks are of."""
         return chunks.movedim(0, 2).flatten(1, 2)[:, : self.length].contiguous()
 
     def _chunks(self, signal: Float[Tensor, "b l *rest"]) -> Float[Tensor, "t b k *rest"]:
@@ -126,7 +126,8 @@ class TwoLevel:
         for step in range(self.steps):
             states.append(torch.addcmul(self.factor(step) * states[-1], self.x[step], self.B[step]))
         incoming, rates = self.arrivals(grad), torch.zeros_like(self.decay)
-        grad_u, grad_delta, grad_b, grad_c = ([None] * self.steps for _ in range(4))
+        grad_u, grad_delta = (torch.empty_like(self.u.squeeze(-1)) for _ in range(2))
+        grad_b, grad_c = (torch.empty_like(self.B.squeeze(-2)) for _ in range(2))
         for step in reversed(range(self.steps)):
             grad_c[step] = (grad[step] * states.pop()).sum(-2)
             incoming.addcmul_(grad[step], self.C[step])
@@ -137,5 +138,5 @@ class TwoLevel:
             rates.addcmul_(exponent, self.delta[step])
             grad_u[step] = grad_x * self.delta[step].squeeze(-1)
             grad_delta[step] = torch.addcmul((exponent * self.A).sum(-1), grad_x, self.u[step].squeeze(-1))
-        whole = [self.join(torch.stack(parts)) for parts in (grad_u, grad_delta, grad_b, grad_c)]
-        return whole[0].flatten(2), whole[1].flatten(2), rates.sum((0, 1)).flatten(0, 1), whole[2], whole[3]
+        grad_u, grad_delta = (self.join(signal.flatten(-2)) for signal in (grad_u, grad_delta))
+        return grad_u, grad_delta, rates.sum((0, 1)).flatten(0, 1), self.join(grad_b), self.join(grad_c)

@@ -13,9 +13,9 @@ def forward(
     library: ctypes.CDLL,
     u: Float[Tensor, "b l d"],
     delta: Float[Tensor, "b l d"],
-    A: Float[Tensor, "d n"],  # noqa: N803
-    B: Float[Tensor, "b l g n"],  # noqa: N803
-    C: Float[Tensor, "b l g n"],  # noqa: N803
+    A: Float[Tensor, "d n"],
+    B: Float[Tensor, "b l g n"],
+    C: Float[Tensor, "b l g n"],
 ) -> Float[Tensor, "b l d"]:
     """``y`` without the skip."""
     inputs = [tensor.contiguous() for tensor in (u, delta, A, B, C)]
@@ -26,7 +26,7 @@ def forward(
 
 def backward(library: ctypes.CDLL, grad: Float[Tensor, "b l d"], *inputs: Tensor) -> Gradients:
     """Gradients of ``u, delta, A, B, C``. Sums over tiles and images are left to torch, in a fixed order."""
-    u, delta, A, B, C = (tensor.contiguous() for tensor in inputs)  # noqa: N806
+    u, delta, A, B, C = (tensor.contiguous() for tensor in inputs)
     (batch, length, groups, states), channels = B.shape, u.shape[2]
     tiles = -(-channels // groups // library.scan_lanes())
     rates = u.new_empty(batch, channels, states)
