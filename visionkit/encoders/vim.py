@@ -87,7 +87,7 @@ class VimClassifier(nn.Module):
     def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b classes"]:
         """Logits of an image in 0..1."""
         (tokens,) = self.body(self.normalise(image), [len(self.body.blocks) - 1])
-        return self.head(self.norm(tokens[:, tokens.shape[1] // 2]))
+        return self.head(self.norm(tokens[:, _middle(tokens)]))
 
 
 class VimBody(nn.Module):
@@ -123,7 +123,7 @@ class VimBody(nn.Module):
         return outputs
 
     def _positions(self, size: Sequence[int]) -> tuple[Float[Tensor, "1 d h w"], Float[Tensor, "1 1 d"]]:
-        middle = self.pos_embed.shape[1] // 2
+        middle = _middle(self.pos_embed)
         grid = _without_middle(self.pos_embed).transpose(1, 2).unflatten(2, (self.grid, self.grid))
         grid = F.interpolate(grid, size=tuple(size), mode="bicubic", align_corners=False)
         return grid, self.pos_embed[:, middle : middle + 1]
@@ -166,6 +166,11 @@ class BidirectionalMamba(nn.Module):
         return self.out_proj((forward + backward.flip(1)) / 2 * F.silu(gate))
 
 
+def _middle(tokens: Float[Tensor, "b l d"]) -> int:
+    """Where the class token stands: after half of the patches, rounded down."""
+    return (tokens.shape[1] - 1) // 2
+
+
 def _without_middle(tokens: Float[Tensor, "b l d"]) -> Float[Tensor, "b m d"]:
-    middle = tokens.shape[1] // 2
+    middle = _middle(tokens)
     return torch.cat([tokens[:, :middle], tokens[:, middle + 1 :]], dim=1)
