@@ -17,7 +17,7 @@ from visionkit.errors import UnsafeFileError
 
 MAX_JSON_BYTES = 4 * 2**20
 MAX_JSON_DEPTH = 32
-_GROUPS = ("encoder", "task", "inference")
+_GROUPS = ("encoder", "task", "inference", "metrics")
 _EXPORT = "export the run again"
 _OBTAIN = "get the bundle again from whom you trust"
 _SPECIAL = {"_partial_": (True, False), "_recursive_": (True, False), "_convert_": ("none", "partial", "object", "all")}
@@ -54,7 +54,7 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def known_targets() -> frozenset[str]:
-    """Every ``_target_`` in the packaged encoder, task and inference options: the classes a bundle may name."""
+    """Every ``_target_`` in the packaged encoder, task, inference and metrics options: the classes a bundle may name."""
     found: set[str] = set()
     for group in _GROUPS:
         for file in sorted((conf_dir() / group).rglob("*.yaml")):

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from visionkit.errors import ConfigError
 from visionkit.layers.blocks import ConvNormAct, small_normal
+from visionkit.layers.dims import require_pictures
 from visionkit.layers.resample import Resample
 
 
@@ -25,7 +26,7 @@ class FFNetHead(nn.Module):
         mode: how maps are enlarged, ``bilinear`` (corners aligned, as published) or ``nearest`` (mobile networks).
         at: strides at which the encoder's maps are resampled first; None takes its finest one and three doublings.
 
-    Raises ConfigError C75 for volumes and for any other number of strides than four.
+    Raises ConfigError C83 for volumes, C75 for any other number of strides than four.
     """
 
     def __init__(
@@ -40,8 +41,7 @@ class FFNetHead(nn.Module):
         at: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
-        if spatial_dims != 2:
-            raise ConfigError("C75", "task", "FFNet's decoder is for pictures, not for volumes", "choose another task")
+        require_pictures("FFNet's decoder", spatial_dims)
         finest = max(strides[0], 4)
         at = tuple(finest << level for level in range(4)) if at is None else at
         if len(at) != 4:

@@ -1,6 +1,7 @@
 """U-Net decoder: from the coarsest map up, joined with the encoder's map at every stride."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -25,6 +26,8 @@ class UNet(nn.Module):
         stride: stride of the output. None: the encoder's finest. Finer than that: blocks are added, each twice
             the size and without a map to join (1 is the classical full resolution). Coarser: finer maps are not used.
         at: strides at which the encoder's maps are resampled first; None takes them as they are.
+        norm: makes the normalisation from a number of channels; batch normalisation when None.
+        act: makes the activation.
     """
 
     def __init__(
@@ -35,6 +38,8 @@ class UNet(nn.Module):
         widths: Sequence[int] = (256, 128, 64, 32, 16),
         stride: int | None = None,
         at: Sequence[int] | None = None,
+        norm: Callable[[int], nn.Module] | None = None,
+        act: Callable[[], nn.Module] = nn.ReLU,
     ) -> None:
         super().__init__()
         self.resample = Resample(channels, strides, strides if at is None else at, spatial_dims)
@@ -43,21 +48,29 @@ class UNet(nn.Module):
         self.skips = [index for index in reversed(range(len(strides) - 1)) if strides[index] >= target]
         self.stride = strides[self.skips[-1]] if self.skips else strides[-1]
         joined = [channels[index] for index in self.skips]
+        levels = [strides[index] for index in self.skips]
         while self.stride >= 2 * target:
             self.stride //= 2
             joined.append(0)
-        blocks, width = [], channels[-1]
-        for step, skip in enumerate(joined):
-            after = widths[min(step, len(widths) - 1)]
-            blocks.append(_block(width + skip, after, spatial_dims))
-            width = after
-        self.blocks = nn.ModuleList(blocks)
-        self.out_channels = width
+            levels.append(self.stride)
+        conv = partial(ConvNormAct, spatial_dims=spatial_dims, norm=norm, act=act)
+        outs = [channels[-1], *(widths[min(step, len(widths) - 1)] for step in range(len(joined)))]
+        self.blocks = nn.ModuleList(
+            nn.Sequential(conv(before + skip, after), conv(after, after))
+            for before, skip, after in zip(outs[:-1], joined, outs[1:], strict=True)
+        )
+        self.out_channels = outs[-1]
+        self.deep_channels = tuple(outs[:0:-1]) or (outs[0],)
+        self.deep_strides = tuple(reversed(levels)) or (self.stride,)
 
     def forward(self, features: Sequence[Float[Tensor, "b _ *coarse"]]) -> Float[Tensor, "b c *space"]:
         """Map at ``self.stride`` with ``self.out_channels`` channels."""
+        return self.deep(features)[0]
+
+    def deep(self, features: Sequence[Float[Tensor, "b _ *coarse"]]) -> list[Float[Tensor, "b _ *level"]]:
+        """The map after every block, finest first: ``self.deep_channels`` at ``self.deep_strides``."""
         features = self.resample(features)
-        x = features[-1]
+        x, maps = features[-1], []
         for step, block in enumerate(self.blocks):
             if step < len(self.skips):
                 skip = features[self.skips[step]]
@@ -65,10 +78,5 @@ class UNet(nn.Module):
             else:
                 x = F.interpolate(x, scale_factor=2.0, mode="nearest")
             x = block(x)
-        return x
-
-
-def _block(before: int, after: int, spatial_dims: int) -> nn.Module:
-    return nn.Sequential(
-        ConvNormAct(before, after, spatial_dims=spatial_dims), ConvNormAct(after, after, spatial_dims=spatial_dims)
-    )
+            maps.append(x)
+        return maps[::-1] or [x]
