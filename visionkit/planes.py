@@ -43,8 +43,9 @@ class Plane:
         return torch.from_numpy(np.stack([self.cut(channel.numpy(), place, spacing_mm) for channel in image]))
 
 
-PLANES = (Plane("axial", 0), Plane("coronal", 1, (0,)), Plane("sagittal", 2, (0,)))
-"""One across each axis, in the order of the axes."""
+PLANES = tuple(Plane(name, axis, (0, 1)) for axis, name in enumerate(("axial", "coronal", "sagittal")))
+"""One across each axis of a volume that runs upwards, to the front and to the right: shown as radiologists do, with
+the front or the top above, and the patient's right (in the sagittal plane the front) on the left."""
 
 
 def largest(foreground: Bool[np.ndarray, "d h w"]) -> tuple[int, int, int]:

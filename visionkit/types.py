@@ -17,7 +17,8 @@ class Sample(TypedDict, total=False):
     """One example before collation; a key is absent where a dataset does not carry that target.
 
     A dataset returns pictures as ``uint8`` in 0..255; on the device they become ``float32`` in 0..1.
-    Volumes are ``float32`` throughout. Normalisation by mean and deviation belongs to the encoder.
+    Volumes are ``float32`` throughout. Normalisation by mean and deviation belongs to the encoder; what depends
+    on a whole volume is the source's ``intensity``.
     """
 
     key: str
@@ -77,6 +78,8 @@ Transform = Callable[[Sample, np.random.Generator], Sample]
 
 Dense = Callable[[Float[Tensor, "b c *space"]], Float[Tensor, "b k *space"]]
 """Image in, map of the same size out: what sliding windows and flips are wrapped around."""
+Intensity = Callable[[Float[Tensor, "c *space"]], Float[Tensor, "c *space"]]
+"""New values of a whole image, from these values alone: the same in training, evaluation and prediction."""
 Inference = Callable[[Dense, Float[Tensor, "b c *space"]], Float[Tensor, "b k *space"]]
 
 
