@@ -1,7 +1,7 @@
 """What a prediction is made of: pictures and volumes alike, each read when its turn comes."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -43,7 +43,7 @@ class Reader(Protocol):
         """Every item in a file, a folder, an array or a list of these, none of them read yet."""
 
 
-def files_in(path: Path, is_one: Callable[[Path], bool], what: str, endings: Sequence[str]) -> list[Path]:
+def files_in(path: Path, is_one: Callable[[Path], bool], what: str, endings: Iterable[str]) -> list[Path]:
     """The file itself, or all of a folder. Raises DataError: D40 nothing there, D41 no ``what`` in a folder."""
     if path.is_file():
         return [path]

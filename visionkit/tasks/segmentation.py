@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -168,9 +168,8 @@ def _checked(labels: Classes | None) -> Classes:
 
 
 def _check_monitor(monitored: str, metrics: MetricCollection, labels: Classes) -> None:
-    choices = [name for metric in metrics.values() for name in metric.figures]
-    choices += [
-        f"{name}/{label}" for metric in metrics.values() for name in metric.class_figures for label in labels.names
-    ]
+    parts: list[Any] = list(metrics.values())
+    choices = [name for metric in parts for name in metric.figures]
+    choices += [f"{name}/{label}" for metric in parts for name in metric.class_figures for label in labels.names]
     if monitored not in choices:
         raise ConfigError("C47", "task.monitor.metric", f"there is no {monitored!r}", nearest(monitored, choices))
