@@ -73,6 +73,8 @@ class Monitor:
 
 
 Features = Sequence[Float[Tensor, "b c *space"]]
+Stride = int | tuple[int, ...]
+"""Cells of the image for one cell of a map: one number for all axes of space, or one for each axis."""
 Transform = Callable[[Sample, np.random.Generator], Sample]
 """Changes a sample; every random choice comes from the generator, which is new for each sample."""
 
@@ -94,12 +96,14 @@ class Streaming(Protocol):
 class Encoder(Protocol):
     """Image to feature maps: finest first, strides strictly increasing, each exactly size / stride.
 
+    Of strides with one number for each axis, such as (2, 4, 4), none gets finer along any axis.
+
     The caller pads the image to a multiple of the coarsest stride; the encoder normalises the image
     (0..1 for pictures) by the statistics that it was trained with.
     """
 
     channels: tuple[int, ...]
-    strides: tuple[int, ...]
+    strides: tuple[Stride, ...]
     spatial_dims: int
     in_chans: int
 
@@ -111,7 +115,7 @@ class Decoder(Protocol):
     """Features to one map at ``stride``; built as ``decoder(channels=..., strides=...)``."""
 
     out_channels: int
-    stride: int
+    stride: Stride
 
     def __call__(self, features: Features) -> Float[Tensor, "b c *space"]:
         """One map with ``out_channels`` channels, ``stride`` times smaller than the padded image."""
@@ -121,7 +125,7 @@ class DeepDecoder(Decoder, Protocol):
     """A decoder whose coarser maps can be supervised, too: finest first, and the finest is its output."""
 
     deep_channels: tuple[int, ...]
-    deep_strides: tuple[int, ...]
+    deep_strides: tuple[Stride, ...]
 
     def deep(self, features: Features) -> list[Float[Tensor, "b _ *level"]]:
         """Maps with ``deep_channels`` at ``deep_strides``."""

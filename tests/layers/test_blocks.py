@@ -47,4 +47,6 @@ def test_instance_norm_is_torchs_own_and_takes_a_single_cell(space):
     expected = nn.functional.instance_norm(features, weight=norm.weight, bias=norm.bias)
     torch.testing.assert_close(norm(features), expected)
     single = torch.randn(1, 3, *[1] * len(space))
-    torch.testing.assert_close(norm.train()(single).flatten(), norm.bias, atol=1e-3, rtol=0)  # rounding by 1 / sqrt(eps)
+    torch.testing.assert_close(
+        norm.train()(single).flatten(), norm.bias, atol=1e-3, rtol=0
+    )  # rounding by 1 / sqrt(eps)

@@ -20,3 +20,8 @@ def test_volumes_and_sizes_that_fit_already() -> None:
     assert pad_to_multiple(volume, 4).shape == (1, 1, 8, 8, 12)
     fits = torch.rand(1, 1, 8, 8)
     assert pad_to_multiple(fits, 4) is fits
+
+
+def test_a_multiple_for_each_axis() -> None:
+    assert pad_to_multiple(torch.rand(1, 1, 3, 5, 9), (1, 4, 2)).shape == (1, 1, 3, 8, 10)
+    assert pad_to_multiple(torch.rand(1, 1, 1, 1, 1), (2, 4, 8)).shape == (1, 1, 4, 8, 16)

@@ -44,3 +44,15 @@ def test_finer_levels_do_not_mix_cells():
     difference = (pyramid([features])[0] - pyramid([changed])[0]).abs().sum(1)[0]
     assert (difference[:4, :4] > 0).all()
     assert difference[4:].sum() == difference[:, 4:].sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("stride", "strides"),
+    [((2, 4, 4), ((1, 2, 2), (2, 4, 4), (4, 8, 8))), ((1, 4, 4), ((1, 4, 4), (2, 8, 8))), ((4, 4, 4), (1, 2, 4, 8))],
+)
+def test_one_number_for_each_axis(stride: tuple, strides: tuple):
+    pyramid = SimplePyramid(8, stride, 3)
+    assert pyramid.strides == strides
+    for found, level in zip(pyramid([torch.rand(1, 8, 2, 4, 6)]), strides, strict=True):
+        axes = level if isinstance(level, tuple) else (level,) * 3
+        assert found.shape[2:] == tuple(n * s // t for n, s, t in zip((2, 4, 6), stride, axes, strict=True))

@@ -36,6 +36,19 @@ def test_constant_stays_constant_and_sizes_are_exact(spatial_dims: int):
 
 
 def test_strides_must_increase():
-    for wanted in ([], [4, 4], [8, 4], [0, 4]):
+    for wanted in ([], [4, 4], [8, 4]):
         with pytest.raises(ConfigError, match="C30"):
             Resample([8], [4], wanted)
+    with pytest.raises(ConfigError, match="C80"):
+        Resample([8], [4], [0, 4])
+
+
+def test_one_number_for_each_axis():
+    volume = torch.arange(16.0).view(1, 1, 2, 2, 4)
+    resample = Resample([1], [(1, 2, 2)], [1, (1, 2, 4), 4], spatial_dims=3)
+    fine, averaged, coarse = resample([volume])
+    assert resample.strides == (1, (1, 2, 4), 4)
+    assert fine.shape[2:] == (2, 4, 8)
+    assert averaged.flatten().tolist() == [0.5, 2.5, 4.5, 6.5, 8.5, 10.5, 12.5, 14.5]
+    assert coarse.shape[2:] == (1, 1, 2)
+    assert coarse.flatten().tolist() == [6 + 2 + 0.5, 6 + 2 + 2.5]  # the last of two slices stands for three

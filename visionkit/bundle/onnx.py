@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from visionkit.errors import ExportError, ResourceError
 from visionkit.files import replaced_file
+from visionkit.layers.strides import per_axis
 from visionkit.network import Network
 
 TOLERANCE = 1e-4
@@ -66,9 +67,10 @@ class _Outputs(nn.Module):
 
 def _write(model: _Outputs, file: Path, path: Path, notes: Mapping[str, str]) -> None:
     encoder = model.network.encoder
-    axes = range(2, 2 + encoder.spatial_dims)
+    strides = per_axis(encoder.strides[-1], encoder.spatial_dims)
+    axes = range(2, 2 + len(strides))
     free = dict.fromkeys((0, *axes), torch.export.Dim.DYNAMIC)
-    image = _image(model, 2, [encoder.strides[-1] * (3 + axis) for axis in axes])
+    image = _image(model, 2, [stride * (3 + axis) for axis, stride in zip(axes, strides, strict=True)])
     names, shapes = list(model.network.tasks), {"image": free}
     try:
         with _quiet():
@@ -92,12 +94,14 @@ def _compare(model: _Outputs, file: Path, path: Path) -> None:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     names = list(model.network.tasks)
-    stride, dims = model.network.encoder.strides[-1], model.network.encoder.spatial_dims
+    encoder = model.network.encoder
+    strides = per_axis(encoder.strides[-1], encoder.spatial_dims)
     try:
         session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         for batch in (1, 3):
-            for side in (stride // 2 + 1, 2 * stride, 3 * stride + 5):
-                image = _image(model, batch, [side + 3 * axis for axis in range(dims)])
+            for halves, more in ((1, 1), (4, 0), (6, 5)):
+                sides = [stride * halves // 2 + more + 3 * axis for axis, stride in enumerate(strides)]
+                image = _image(model, batch, sides)
                 outputs = session.run(names, {"image": image.cpu().numpy()})
                 for name, want, got in zip(names, model(image), outputs, strict=True):
                     _same(want.cpu(), torch.from_numpy(got), f"{name} at {list(image.shape)}", path)

@@ -11,6 +11,8 @@ from visionkit.errors import ConfigError
 from visionkit.layers.blocks import ConvNormAct, small_normal
 from visionkit.layers.dims import require_pictures
 from visionkit.layers.resample import Resample
+from visionkit.layers.strides import per_axis
+from visionkit.types import Stride
 
 
 class FFNetHead(nn.Module):
@@ -32,17 +34,17 @@ class FFNetHead(nn.Module):
     def __init__(
         self,
         channels: Sequence[int],
-        strides: Sequence[int],
+        strides: Sequence[Stride],
         spatial_dims: int = 2,
         base: Sequence[int] = (64, 128, 256, 512),
         widths: Sequence[int] = (128, 128, 128, 128),
         width: int = 512,
         mode: str = "bilinear",
-        at: Sequence[int] | None = None,
+        at: Sequence[Stride] | None = None,
     ) -> None:
         super().__init__()
         require_pictures("FFNet's decoder", spatial_dims)
-        finest = max(strides[0], 4)
+        finest = max(*per_axis(strides[0], 2), 4)
         at = tuple(finest << level for level in range(4)) if at is None else at
         if len(at) != 4:
             raise ConfigError(

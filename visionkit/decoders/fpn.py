@@ -8,6 +8,8 @@ from torch.nn import functional as F
 
 from visionkit.layers.blocks import CONV, ConvNormAct
 from visionkit.layers.resample import Resample
+from visionkit.layers.strides import reaches
+from visionkit.types import Stride
 
 
 class FPN(nn.Module):
@@ -21,23 +23,25 @@ class FPN(nn.Module):
         strides: their strides, strictly increasing.
         spatial_dims: 2 for pictures, 3 for volumes.
         width: channels of the pyramid and of the output.
-        stride: the output has the encoder's finest stride that is not below this one; finer maps are not used.
+        stride: the output has the encoder's finest stride that is not below this one along every axis; finer maps
+            are not used.
         at: strides at which the encoder's maps are resampled first; None takes them as they are.
     """
 
     def __init__(
         self,
         channels: Sequence[int],
-        strides: Sequence[int],
+        strides: Sequence[Stride],
         spatial_dims: int = 2,
         width: int = 128,
-        stride: int = 4,
-        at: Sequence[int] | None = None,
+        stride: Stride = 4,
+        at: Sequence[Stride] | None = None,
     ) -> None:
         super().__init__()
         self.resample = Resample(channels, strides, strides if at is None else at, spatial_dims)
         channels, strides = self.resample.channels, self.resample.strides
-        self.first = next((index for index, have in enumerate(strides) if have >= stride), len(strides) - 1)
+        used = [index for index, have in enumerate(strides) if reaches(have, stride, spatial_dims)]
+        self.first = used[0] if used else len(strides) - 1
         self.stride = strides[self.first]
         self.out_channels = width
         self.laterals = nn.ModuleList(CONV[spatial_dims](count, width, 1) for count in channels[self.first :])

@@ -10,6 +10,8 @@ from torch.nn import functional as F
 
 from visionkit.layers.blocks import ConvNormAct
 from visionkit.layers.resample import Resample
+from visionkit.layers.strides import joined, per_axis, reaches
+from visionkit.types import Stride
 
 
 class UNet(nn.Module):
@@ -24,7 +26,8 @@ class UNet(nn.Module):
         spatial_dims: 2 for pictures, 3 for volumes.
         widths: channels of the blocks, coarsest first; where they are fewer than the blocks the last is repeated.
         stride: stride of the output. None: the encoder's finest. Finer than that: blocks are added, each twice
-            the size and without a map to join (1 is the classical full resolution). Coarser: finer maps are not used.
+            the size along the axes that need it and without a map to join (1 is the classical full resolution).
+            Coarser: maps that are finer along every axis are not used.
         at: strides at which the encoder's maps are resampled first; None takes them as they are.
         norm: makes the normalisation from a number of channels; batch normalisation when None.
         act: makes the activation.
@@ -33,11 +36,11 @@ class UNet(nn.Module):
     def __init__(
         self,
         channels: Sequence[int],
-        strides: Sequence[int],
+        strides: Sequence[Stride],
         spatial_dims: int = 2,
         widths: Sequence[int] = (256, 128, 64, 32, 16),
-        stride: int | None = None,
-        at: Sequence[int] | None = None,
+        stride: Stride | None = None,
+        at: Sequence[Stride] | None = None,
         norm: Callable[[int], nn.Module] | None = None,
         act: Callable[[], nn.Module] = nn.ReLU,
     ) -> None:
@@ -45,23 +48,21 @@ class UNet(nn.Module):
         self.resample = Resample(channels, strides, strides if at is None else at, spatial_dims)
         channels, strides = self.resample.channels, self.resample.strides
         target = strides[0] if stride is None else stride
-        self.skips = [index for index in reversed(range(len(strides) - 1)) if strides[index] >= target]
-        self.stride = strides[self.skips[-1]] if self.skips else strides[-1]
-        joined = [channels[index] for index in self.skips]
+        self.skips = [
+            index for index in reversed(range(len(strides) - 1)) if reaches(strides[index], target, spatial_dims)
+        ]
         levels = [strides[index] for index in self.skips]
-        while self.stride >= 2 * target:
-            self.stride //= 2
-            joined.append(0)
-            levels.append(self.stride)
+        added, self.factors = _enlarged(levels[-1] if levels else strides[-1], target, spatial_dims)
+        skipped = [channels[index] for index in self.skips] + [0] * len(self.factors)
         conv = partial(ConvNormAct, spatial_dims=spatial_dims, norm=norm, act=act)
-        outs = [channels[-1], *(widths[min(step, len(widths) - 1)] for step in range(len(joined)))]
+        outs = [channels[-1], *(widths[min(step, len(widths) - 1)] for step in range(len(skipped)))]
         self.blocks = nn.ModuleList(
             nn.Sequential(conv(before + skip, after), conv(after, after))
-            for before, skip, after in zip(outs[:-1], joined, outs[1:], strict=True)
+            for before, skip, after in zip(outs[:-1], skipped, outs[1:], strict=True)
         )
-        self.out_channels = outs[-1]
         self.deep_channels = tuple(outs[:0:-1]) or (outs[0],)
-        self.deep_strides = tuple(reversed(levels)) or (self.stride,)
+        self.deep_strides = tuple(reversed(levels + added)) or (strides[-1],)
+        self.out_channels, self.stride = self.deep_channels[0], self.deep_strides[0]
 
     def forward(self, features: Sequence[Float[Tensor, "b _ *coarse"]]) -> Float[Tensor, "b c *space"]:
         """Map at ``self.stride`` with ``self.out_channels`` channels."""
@@ -76,7 +77,20 @@ class UNet(nn.Module):
                 skip = features[self.skips[step]]
                 x = torch.cat([F.interpolate(x, size=skip.shape[2:], mode="nearest"), skip], dim=1)
             else:
-                x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+                x = F.interpolate(x, scale_factor=self.factors[step - len(self.skips)], mode="nearest")
             x = block(x)
             maps.append(x)
         return maps[::-1] or [x]
+
+
+def _enlarged(stride: Stride, target: Stride, dims: int) -> tuple[list[Stride], list[tuple[float, ...]]]:
+    """Halves a stride along every axis until none is twice the target: the strides and the factors of each step."""
+    axes, floor = per_axis(stride, dims), per_axis(target, dims)
+    strides: list[Stride] = []
+    factors: list[tuple[float, ...]] = []
+    while any(have >= 2 * want for have, want in zip(axes, floor, strict=True)):
+        factor = [2 if have >= 2 * want else 1 for have, want in zip(axes, floor, strict=True)]
+        axes = tuple(have // by for have, by in zip(axes, factor, strict=True))
+        strides.append(joined(axes))
+        factors.append(tuple(float(by) for by in factor))
+    return strides, factors

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from visionkit.encoders.weights import load_exactly, part, read_weights
 from visionkit.errors import ConfigError
 from visionkit.layers.blocks import ConvNormAct, InstanceNorm
-from visionkit.layers.strides import Stride, per_axis
+from visionkit.layers.strides import increase, joined, per_axis
+from visionkit.types import Stride
 
 
 class ConvEncoder(nn.Module):
@@ -69,12 +70,11 @@ def _leaky() -> nn.Module:
     return nn.LeakyReLU(0.01, inplace=True)
 
 
-def _strides(channels: Sequence[int], steps: Sequence[Stride], dims: int) -> tuple[int | tuple[int, ...], ...]:
-    """Products of the steps; one number where all axes agree."""
+def _strides(channels: Sequence[int], steps: Sequence[Stride], dims: int) -> tuple[Stride, ...]:
+    """Products of the steps."""
     wide = [per_axis(step, dims) for step in steps]
-    right = len(channels) == len(steps) > 0 and all(len(step) == dims and min(step) > 0 for step in wide)
-    if not right or any(max(step) < 2 for step in wide[1:]):
-        what = f"{list(channels)} channels and {list(steps)} steps make no stages of {dims} axes"
+    totals = list(accumulate(wide, lambda total, step: tuple(a * b for a, b in zip(total, step, strict=True))))
+    if not len(channels) == len(steps) > 0 or not increase(totals, dims):
+        what = f"{list(channels)} channels and {list(steps)} steps make no stages"
         raise ConfigError("C85", "encoder.steps", what, "give one step for each stage, 2 or more after the first")
-    totals = accumulate(wide, lambda total, step: tuple(a * b for a, b in zip(total, step, strict=True)))
-    return tuple(total[0] if len(set(total)) == 1 else total for total in totals)
+    return tuple(joined(total) for total in totals)

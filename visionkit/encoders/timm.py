@@ -13,6 +13,7 @@ from visionkit.encoders.weights import load_exactly, part, read_weights
 from visionkit.errors import ConfigError
 from visionkit.layers.normalise import per_channel
 from visionkit.layers.pyramid import SimplePyramid
+from visionkit.layers.strides import per_axis
 
 
 class TimmEncoder(nn.Module):
@@ -122,8 +123,9 @@ class TimmEncoder(nn.Module):
 
 def _probe(encoder: TimmEncoder, model: str) -> None:
     """Encodes one small image, because not every model of timm takes any size or tells its strides truly."""
-    height, width = 2 * encoder.strides[-1], 3 * encoder.strides[-1]
-    expected = [(c, height // s, width // s) for c, s in zip(encoder.channels, encoder.strides, strict=True)]
+    strides = [per_axis(stride, 2) for stride in encoder.strides]
+    height, width = 2 * strides[-1][0], 3 * strides[-1][1]
+    expected = [(c, height // s, width // t) for c, (s, t) in zip(encoder.channels, strides, strict=True)]
     training = encoder.training
     encoder.eval()
     try:

@@ -4,18 +4,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from visionkit.layers.strides import per_axis
+from visionkit.types import Stride
+
 
 def pad_to_multiple(
-    image: Float[Tensor, "b c *space"], multiple: int, cells: int = 2
+    image: Float[Tensor, "b c *space"], multiple: Stride, cells: int = 2
 ) -> Float[Tensor, "b c *padded_space"]:
-    """Repeats the last row and column until every axis is a multiple, at least ``cells`` of them.
+    """Repeats the last row and column until every axis is a multiple (of its own number where ``multiple`` has one
+    for each axis), at least ``cells`` of them.
 
     Two cells are the least for which batch normalisation of a single image is defined. Written with
     index_select because that exports with free sizes in any number of dimensions.
     """
-    for axis in range(2, image.ndim):
+    for axis, step in enumerate(per_axis(multiple, image.ndim - 2), start=2):
         size = image.shape[axis]
-        padded = torch.sym_max((size + multiple - 1) // multiple, cells) * multiple
+        padded = torch.sym_max((size + step - 1) // step, cells) * step
         if torch.compiler.is_exporting() or padded != size:
             index = torch.arange(padded, device=image.device).clamp(max=size - 1)
             image = image.index_select(axis, index)

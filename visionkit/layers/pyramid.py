@@ -6,12 +6,19 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from visionkit.layers.blocks import MAX_POOL, TRANSPOSED_CONV, ChannelNorm
+from visionkit.layers.strides import joined, per_axis
+from visionkit.types import Stride
 
 
-def pyramid_strides(stride: int) -> tuple[int, ...]:
-    """Strides of the pyramid over a map of the given stride: its quarter, half, itself and its double."""
-    finer = tuple(stride // factor for factor in (4, 2) if stride % factor == 0)
-    return (*finer, stride, 2 * stride)
+def pyramid_strides(stride: Stride, spatial_dims: int = 2) -> tuple[Stride, ...]:
+    """Strides of the pyramid over a map of the given stride: its quarter, half, itself and its double.
+
+    Quarter and half are left out where they are no whole number along every axis.
+    """
+    axes = per_axis(stride, spatial_dims)
+    factors = [factor for factor in (4, 2) if not any(length % factor for length in axes)]
+    finer = (joined([length // factor for length in axes]) for factor in factors)
+    return (*finer, joined(axes), joined([2 * length for length in axes]))
 
 
 class SimplePyramid(nn.Module):
@@ -27,10 +34,11 @@ class SimplePyramid(nn.Module):
         spatial_dims: 2 for pictures, 3 for volumes.
     """
 
-    def __init__(self, channels: int, stride: int, spatial_dims: int = 2) -> None:
+    def __init__(self, channels: int, stride: Stride, spatial_dims: int = 2) -> None:
         super().__init__()
-        self.strides = pyramid_strides(stride)
-        doublings = [max(0, (stride // level).bit_length() - 1) for level in self.strides]
+        self.strides = pyramid_strides(stride, spatial_dims)
+        own = len(self.strides) - 2
+        doublings = [max(0, own - level) for level in range(len(self.strides))]
         self.channels = tuple(channels >> n for n in doublings)
         levels = [nn.Sequential(ChannelNorm(channels), *_finer(channels, n, spatial_dims)) for n in doublings]
         levels[-1].append(MAX_POOL[spatial_dims](2))

@@ -9,6 +9,8 @@ from torch.nn import functional as F
 from visionkit.errors import ConfigError
 from visionkit.layers.blocks import LINEAR_MODE
 from visionkit.layers.padding import pad_to_multiple
+from visionkit.layers.strides import increase, joined, per_axis, ratio
+from visionkit.types import Stride
 
 _AVERAGE = {2: F.avg_pool2d, 3: F.avg_pool3d}
 
@@ -16,10 +18,10 @@ _AVERAGE = {2: F.avg_pool2d, 3: F.avg_pool3d}
 class Resample(nn.Module):
     """Derives one map for each wanted stride; it has no weights, so the channels are those of the source.
 
-    A stride that exists passes through. Any other comes from the map whose stride is nearest in ratio (of two
-    equally near, the finer): averaged over whole cells where its stride divides the wanted one, else interpolated
-    linearly. Sizes are ``ceil(source size * source stride / wanted stride)``, which is exactly the padded image's
-    size over the wanted stride wherever that is a whole number.
+    A stride that exists passes through. Any other comes from the map whose stride is nearest in ratio, all axes
+    multiplied (of two equally near, the finer): averaged over whole cells where its stride divides the wanted one,
+    else interpolated linearly. Sizes are ``ceil(source size * source stride / wanted stride)``, which is exactly the
+    padded image's size over the wanted stride wherever that is a whole number.
 
     Args:
         channels: channels of the encoder's maps.
@@ -29,39 +31,44 @@ class Resample(nn.Module):
     """
 
     def __init__(
-        self, channels: Sequence[int], strides: Sequence[int], wanted_strides: Sequence[int], spatial_dims: int = 2
+        self,
+        channels: Sequence[int],
+        strides: Sequence[Stride],
+        wanted_strides: Sequence[Stride],
+        spatial_dims: int = 2,
     ) -> None:
         super().__init__()
-        wanted = tuple(wanted_strides)
-        if not wanted or any(a >= b for a, b in zip((0, *wanted), wanted, strict=False)):
+        wanted = [per_axis(stride, spatial_dims) for stride in wanted_strides]
+        if not wanted or not increase(wanted, spatial_dims):
             raise ConfigError(
                 "C30",
                 "decoder.at",
-                f"strides {list(wanted)} of a decoder do not increase",
+                f"strides {list(wanted_strides)} of a decoder do not increase",
                 "list them finest first, each once",
             )
-        self.sources = tuple(nearest_stride(strides, stride) for stride in wanted)
+        have = [per_axis(stride, spatial_dims) for stride in strides]
+        self.sources = tuple(nearest_stride(have, stride, spatial_dims) for stride in wanted)
         self.channels = tuple(channels[source] for source in self.sources)
-        self.strides = wanted
-        self.source_strides = tuple(strides[source] for source in self.sources)
+        self.strides = tuple(joined(stride) for stride in wanted)
+        self.steps = [(source, have[source], stride) for source, stride in zip(self.sources, wanted, strict=True)]
         self.spatial_dims = spatial_dims
 
     def forward(self, features: Sequence[Float[Tensor, "b _ *coarse"]]) -> list[Float[Tensor, "b _ *wanted"]]:
         """Maps at ``self.strides`` with ``self.channels`` channels."""
-        levels = zip(self.sources, self.source_strides, self.strides, strict=True)
-        return [self._at(features[source], have, want) for source, have, want in levels]
+        return [self._at(features[source], have, want) for source, have, want in self.steps]
 
-    def _at(self, features: Tensor, have: int, want: int) -> Tensor:
+    def _at(self, features: Tensor, have: tuple[int, ...], want: tuple[int, ...]) -> Tensor:
         if have == want:
             return features
-        if want % have == 0:
-            ratio = want // have
-            return _AVERAGE[self.spatial_dims](pad_to_multiple(features, ratio, cells=1), ratio)
-        size = [-(-length * have // want) for length in features.shape[2:]]
+        steps = list(zip(have, want, strict=True))
+        if all(fine <= coarse and coarse % fine == 0 for fine, coarse in steps):
+            window = tuple(coarse // fine for fine, coarse in steps)
+            return _AVERAGE[self.spatial_dims](pad_to_multiple(features, window, cells=1), window)
+        size = [-(-length * a // b) for length, (a, b) in zip(features.shape[2:], steps, strict=True)]
         return F.interpolate(features, size=size, mode=LINEAR_MODE[self.spatial_dims], align_corners=False)
 
 
-def nearest_stride(strides: Sequence[int], wanted: int) -> int:
-    """Index of the stride nearest to the wanted one in ratio; of two equally near, the finer."""
-    ratios = [max(stride, wanted) / min(stride, wanted) for stride in strides]
-    return min(range(len(strides)), key=lambda index: (ratios[index], strides[index]))
+def nearest_stride(strides: Sequence[Stride], wanted: Stride, spatial_dims: int = 2) -> int:
+    """Index of the stride nearest to the wanted one in ratio; of two equally near, the finer, which comes first."""
+    ratios = [ratio(stride, wanted, spatial_dims) for stride in strides]
+    return ratios.index(min(ratios))

@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 from visionkit.errors import ConfigError
 from visionkit.layers.blocks import CONV, LINEAR_MODE
-from visionkit.layers.strides import Stride, per_axis
-from visionkit.types import IGNORE_INDEX, Decoder
+from visionkit.layers.strides import per_axis
+from visionkit.types import IGNORE_INDEX, Decoder, Stride
 
 
 def enlarged(logits: Float[Tensor, "b k *coarse"], stride: Stride, size: Sequence[int]) -> Float[Tensor, "b k *size"]:
