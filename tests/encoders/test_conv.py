@@ -63,5 +63,5 @@ def test_weights_of_a_file(tmp_path) -> None:
 
 
 def test_a_step_for_too_few_axes_is_named() -> None:
-    with pytest.raises(ConfigError, match="C80.*for 3 axes"):
+    with pytest.raises(ConfigError, match=r"C80.*for 3 axes"):
         ConvEncoder((3, 4), (1, (2, 2)))
