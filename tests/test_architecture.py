@@ -16,7 +16,7 @@ FLOORS = [
     {"tasks", "datasets", "multitask"},
     {"network"},
     {"module", "datamodule", "checkpoint", "runs", "bundle", "prediction", "reports", "callbacks", "loggers"},
-    {"assemble", "autobatch", "procedures"},
+    {"assemble", "autobatch", "procedures", "published"},
     {"launch", "commands", "cli"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -60,6 +60,7 @@ def _settings(usage: str, words: str) -> Callable[[ArgumentParser], None]:
 def _list(parser: ArgumentParser) -> None:
     parser.description = "Every option with the words to type for it."
     parser.add_argument("group", nargs="?", help="encoders, tasks, datasets, experiments, ...; all without it")
+    parser.add_argument("--parameters", action="store_true", help="published networks, counted, beside their figures")
 
 
 def _predict(parser: ArgumentParser) -> None:

@@ -28,11 +28,40 @@ def list_options(arguments: Namespace) -> int:
     """Prints every option of each group, or of one, with one line about it."""
     from visionkit.commands import catalog
 
+    if arguments.parameters:
+        return _show_parameters()
     groups = catalog.options_of(arguments.group) if arguments.group else catalog.options()
     show = _show_table if sys.stdout.isatty() else _show_plain
     for group, found in groups.items():
         show(group, [(option.typed, option.description) for option in found])
     print("\nNext: python train.py experiment=NAME, with any option=choice from above added to it")
+    return 0
+
+
+def _show_parameters() -> int:
+    """The table of published networks: counts of ours, the published figures, and whether they agree."""
+    from rich.console import Console
+    from rich.progress import track
+    from rich.table import Table
+
+    from visionkit.published import agrees, published, size
+
+    console = Console()
+    table = Table("network", "input", "parameters", "published", "", "MACs", "published", "", "note", box=None)
+    marks = {True: "equal", False: "differs", None: ""}
+    for file in track(published(), "counting", console=console, transient=True):
+        found = size(file)
+        counts = [
+            (
+                f"{found.parameters / 1e6:.3f} M",
+                found.published_parameters,
+                agrees(found.parameters, found.published_parameters),
+            ),
+            (f"{found.macs / 1e9:.2f} G", found.published_macs, agrees(found.macs, found.published_macs)),
+        ]
+        cells = [cell for ours, theirs, same in counts for cell in (ours, theirs or "-", marks[same])]
+        table.add_row(found.name, " x ".join(map(str, found.input)), *cells, found.note or "")
+    console.print(table)
     return 0
 
 

@@ -9,6 +9,9 @@ import yaml
 from visionkit.config import conf_dir
 from visionkit.errors import ConfigError, nearest
 
+_FACTS = {"published"}
+"""Folders of the configuration that hold figures to compare with, and nothing to choose."""
+
 
 @dataclass(frozen=True)
 class Option:
@@ -26,7 +29,7 @@ def options(conf: Path | None = None) -> dict[str, list[Option]]:
     conf = conf_dir() if conf is None else conf
     chosen = _chosen_somewhere(conf)
     groups = {}
-    for folder in sorted(path for path in conf.iterdir() if path.is_dir()):
+    for folder in sorted(path for path in conf.iterdir() if path.is_dir() and path.name not in _FACTS):
         files = sorted(file for file in folder.rglob("*.yaml") if not file.name.startswith("_"))
         if files:
             groups[folder.name] = [_option(file, folder, chosen) for file in files]

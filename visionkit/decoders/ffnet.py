@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from visionkit.errors import ConfigError
+from visionkit.errors import ConfigError, nearest
 from visionkit.layers.blocks import ConvNormAct, small_normal
 from visionkit.layers.dims import require_pictures
 from visionkit.layers.resample import Resample
@@ -28,7 +28,7 @@ class FFNetHead(nn.Module):
         mode: how maps are enlarged, ``bilinear`` (corners aligned, as published) or ``nearest`` (mobile networks).
         at: strides at which the encoder's maps are resampled first; None takes its finest one and three doublings.
 
-    Raises ConfigError C83 for volumes, C75 for any other number of strides than four.
+    Raises ConfigError C83 for volumes, C75 for any other number of strides than four and for an unknown ``mode``.
     """
 
     def __init__(
@@ -52,6 +52,8 @@ class FFNetHead(nn.Module):
             )
         self.resample = Resample(channels, strides, at, spatial_dims)
         self.stride, self.out_channels = at[0], width
+        if mode not in ("bilinear", "nearest"):
+            raise ConfigError("C75", "decoder.mode", f"there is no {mode!r}", nearest(mode, ("bilinear", "nearest")))
         self.mode, self.align_corners = mode, True if mode == "bilinear" else None
         self.adapters = nn.ModuleList(ConvNormAct(a, b, 1) for a, b in zip(self.resample.channels, base, strict=True))
         self.up = nn.ModuleList(ConvNormAct(base[level + 1], base[level], 1) for level in range(3))

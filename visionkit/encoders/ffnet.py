@@ -3,13 +3,15 @@ Semantic Segmentation", arXiv 2206.08236)."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Self
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from visionkit.encoders.weights import load_encoder
+from visionkit.encoders.ffnet_weights import load_ffnet
+from visionkit.errors import ConfigError
 from visionkit.layers.blocks import ConvNormAct, small_normal
 from visionkit.layers.normalise import Normalise
 from visionkit.layers.residual import BasicBlock, Bottleneck, stage
@@ -25,7 +27,13 @@ class FFNetA(nn.Module):
         widths: channels of the stages, before the bottleneck's factor of four.
         in_chans: channels of the image.
         pre_down: halve the image first by a fixed blur; the strides double again.
-        weights: local file with the weights of this encoder or of a trained network; errors as of TimmEncoder.
+        weights: local file with the weights of this encoder, of a trained network, or as published with the paper.
+        freeze: keep the encoder as it is: no gradients, batch statistics at rest.
+
+    Raises:
+        ConfigError: C76 ``depths`` are not one for each stage, or ``first_stride`` is neither 1 nor 2;
+            C23 to C25 unusable ``weights``.
+        UnsafeFileError: U20 ``weights`` is a pickle that asks for more than tensors.
     """
 
     spatial_dims = 2
@@ -39,9 +47,15 @@ class FFNetA(nn.Module):
         in_chans: int = 3,
         pre_down: bool = False,
         weights: str | Path | None = None,
+        freeze: bool = False,
     ) -> None:
         super().__init__()
-        self.in_chans = in_chans
+        _check_depths(depths, len(widths))
+        if first_stride not in (1, 2):
+            raise ConfigError(
+                "C76", "encoder.first_stride", f"{first_stride} is no stride of FFNet", "set it to 1 or 2"
+            )
+        self.in_chans, self.freeze = in_chans, freeze
         self.normalise = Normalise(in_chans)
         self.pre_down = BlurDown(in_chans) if pre_down else nn.Identity()
         self.stem = self._stem(in_chans)
@@ -53,7 +67,8 @@ class FFNetA(nn.Module):
         self.stages = nn.ModuleList(stages)
         self.strides = tuple(4 * first_stride * (2 if pre_down else 1) << level for level in range(len(widths)))
         self.apply(small_normal)
-        load_encoder(self, weights)
+        load_ffnet(self, weights)
+        self.requires_grad_(not freeze).train()
 
     def _stem(self, in_chans: int) -> nn.Module:
         return nn.Sequential(ConvNormAct(in_chans, 64, 7, stride=2), nn.MaxPool2d(3, stride=2, padding=1))
@@ -66,11 +81,15 @@ class FFNetA(nn.Module):
             maps.append(features)
         return maps
 
+    def train(self, mode: bool = True) -> Self:
+        """As of any module, but a frozen encoder stays in evaluation."""
+        return super().train(mode and not self.freeze)
+
 
 class FFNetB(FFNetA):
     """Family B, with an ``s`` in the name: two 3x3 convolutions as stem, no pooling, narrower stages."""
 
-    def __init__(self, depths: Sequence[int], widths: Sequence[int] = (64, 128, 192, 320), **options) -> None:
+    def __init__(self, depths: Sequence[int], widths: Sequence[int] = (64, 128, 192, 320), **options: Any) -> None:
         super().__init__(depths, widths=widths, **options)
 
     def _stem(self, in_chans: int) -> nn.Module:
@@ -85,7 +104,7 @@ class FFNetC(nn.Module):
         widths: channels of the stem's map and of the stages.
         in_chans: channels of the image.
         pre_down: halve the image first by a fixed blur; the strides double.
-        weights: local file with the weights of this encoder or of a trained network; errors as of TimmEncoder.
+        weights, freeze, and the errors: as of FFNetA.
     """
 
     spatial_dims = 2
@@ -97,19 +116,22 @@ class FFNetC(nn.Module):
         in_chans: int = 3,
         pre_down: bool = False,
         weights: str | Path | None = None,
+        freeze: bool = False,
     ) -> None:
         super().__init__()
-        self.in_chans, self.channels = in_chans, tuple(widths)
+        _check_depths(depths, len(widths) - 1)
+        self.in_chans, self.freeze, self.channels = in_chans, freeze, tuple(widths)
         self.strides = tuple((8 if pre_down else 4) << level for level in range(len(widths)))
         self.normalise = Normalise(in_chans)
         self.pre_down = BlurDown(in_chans) if pre_down else nn.Identity()
         stem = (ConvNormAct(in_chans, 64, stride=2), ConvNormAct(64, 64, stride=2), ConvNormAct(64, widths[0]))
-        pairs = zip(widths, widths[1:], depths, strict=False)
+        pairs = zip(widths[:-1], widths[1:], depths, strict=True)
         self.levels = nn.ModuleList(
             [nn.Sequential(*stem), *(stage(BasicBlock, before, after, depth, 2) for before, after, depth in pairs)]
         )
         self.apply(small_normal)
-        load_encoder(self, weights)
+        load_ffnet(self, weights, three_stages=True)
+        self.requires_grad_(not freeze).train()
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ h2 w2"]]:
         """The map of the stem and one for each stage, finest first."""
@@ -118,6 +140,10 @@ class FFNetC(nn.Module):
             features = level(features)
             maps.append(features)
         return maps
+
+    def train(self, mode: bool = True) -> Self:
+        """As of any module, but a frozen encoder stays in evaluation."""
+        return super().train(mode and not self.freeze)
 
 
 class BlurDown(nn.Module):
@@ -140,3 +166,9 @@ class BlurDown(nn.Module):
     def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
         """About half the size."""
         return F.conv2d(F.pad(image, (0, 0, 1, 1), mode="reflect"), self.kernel, stride=2, groups=image.shape[1])
+
+
+def _check_depths(depths: Sequence[int], stages: int) -> None:
+    if len(depths) != stages or min(depths) < 1:
+        what = f"{list(depths)} are not the numbers of blocks of {stages} stages"
+        raise ConfigError("C76", "encoder.depths", what, f"name {stages} numbers from 1 up")

@@ -55,3 +55,22 @@ def test_volumes_and_three_strides_are_refused_in_one_line() -> None:
         FFNetHead((3,), (4,), spatial_dims=3)
     with pytest.raises(ConfigError, match="there must be four"):
         FFNetHead((3,), (4,), at=(4, 8, 16))
+
+
+def test_an_unknown_way_to_enlarge_is_told_with_the_right_one() -> None:
+    with pytest.raises(ConfigError, match="did you mean bilinear"):
+        FFNetHead((3,), (4,), mode="bilinaer")
+
+
+def test_gradient_reaches_every_parameter() -> None:
+    torch.manual_seed(0)
+    channels, strides = (3, 4, 5, 6), (4, 8, 16, 32)
+    decoder = FFNetHead(channels, strides, base=(4, 5, 6, 7), widths=(3, 4, 5, 6), width=8)
+    for module in decoder.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.normal_(module.weight)
+    out = decoder(maps(channels, strides))
+    (out * torch.rand_like(out)).sum().backward()
+    # Batch normalisation takes the bias of the convolution before it away again.
+    dead = [name for name, value in decoder.named_parameters() if not value.grad.abs().sum() > 1e-4]
+    assert set(dead) <= {"last.0.bias"}
