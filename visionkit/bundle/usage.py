@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-
 _WORDS = {2: "picture", 3: "volume"}
 """What a bundle is used on, by the number of spatial dimensions."""
 _ORDER = {2: "float32 in 0..1; batch, channels, height, width", 3: "float32; batch, channels, depth, height, width"}
