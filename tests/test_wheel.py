@@ -32,6 +32,7 @@ def test_it_holds_the_whole_configuration(unpacked: Path) -> None:
     files = {str(path.relative_to(ROOT / "conf")) for path in (ROOT / "conf").rglob("*.yaml")}
     assert {str(path.relative_to(unpacked / "visionkit/conf")) for path in unpacked.rglob("conf/**/*.yaml")} == files
     assert (unpacked / "visionkit/reports/style.css").is_file()
+    assert (unpacked / "visionkit/layers/scan_cpu/kernel.cpp").is_file()
     assert not list(unpacked.rglob("tests"))
 
 

@@ -64,7 +64,7 @@ def _text(figure: str | int | None) -> str | None:
 
 
 def agrees(ours: float, published_text: str | None) -> bool | None:
-    """Whether a number rounds to the published one, such as ``4.9G``, or equals a whole one; None where none is published."""
+    """Whether a number rounds to the published one (``4.9G``) or equals a whole one; None where there is none."""
     if published_text is None:
         return None
     if published_text.isdigit():

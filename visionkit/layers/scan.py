@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from ctypes import CDLL
 from functools import cache
 from typing import Any
 
@@ -86,7 +87,7 @@ def _mamba_scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Te
     return scan(last[0], last[1], A.contiguous(), last[2], last[3]).movedim(-1, 1)
 
 
-def _compiled(u: Tensor) -> Any:
+def _compiled(u: Tensor) -> CDLL | None:
     """The C++ kernel where it is to be used."""
     forced, fits = _forced(), u.device.type == "cpu" and u.dtype == torch.float32
     if forced == "cpu":

@@ -121,7 +121,7 @@ class TwoLevel:
         return arrivals
 
     def backward(self, grad_y: Float[Tensor, "b l d"]) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Gradients of ``u, delta, A, B, C``; the states are computed again."""
+        """Gradients of ``u, delta, A, B, C``; meanwhile the states of all steps, computed again, are held."""
         grad, states = self.split(grad_y), [self.starts()]
         for step in range(self.steps):
             states.append(torch.addcmul(self.factor(step) * states[-1], self.x[step], self.B[step]))
