@@ -11,6 +11,7 @@ FLOORS = [
     {"types", "errors", "seeding"},
     {"config", "files", "memory", "drawing", "inference", "schedules"},
     {"layers"},
+    {"planes"},
     {"encoders", "decoders", "generation", "losses", "metrics", "text"},
     {"tasks", "datasets", "multitask"},
     {"network"},

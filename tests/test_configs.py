@@ -1,9 +1,9 @@
 """Contracts over conf/: every encoder with every task, every dataset, every experiment; nothing is listed by hand."""
 
 import inspect
-from collections.abc import Iterator
 from pathlib import Path
 
+import contract
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
@@ -13,27 +13,16 @@ from visionkit.assemble import make_module, make_network
 from visionkit.bundle.folder import load, save
 from visionkit.config import build, compose, conf_dir, options
 from visionkit.datamodule import Source
+from visionkit.errors import ConfigError
+from visionkit.layers.channels_last import channels_last_
+from visionkit.module import flatten
 from visionkit.network import Network
-from visionkit.types import Batch, Classes
 
-LABELS = {"mask": Classes(("sky", "road", "car"))}
-HEAVY = 15_000_000
-"""Parameters from which on a training step and a bundle are tried in the slow tests only."""
 FILES = sorted(conf_dir().rglob("*.yaml"))
 
 
 def composed(*overrides: str) -> DictConfig:
     return compose("train", list(overrides))
-
-
-def batch(*space: int, count: int = 2) -> Batch:
-    torch.manual_seed(0)
-    return Batch(
-        key=[str(index) for index in range(count)],
-        image=torch.randint(0, 256, (count, 3, *space), dtype=torch.uint8),
-        valid=torch.ones(count, *space, dtype=torch.bool),
-        mask=torch.randint(-1, 3, (count, *space)),
-    )
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(conf_dir())))
@@ -43,33 +32,58 @@ def test_every_file_opens_with_its_description(path: Path) -> None:
     assert 15 < len(lines[0]) <= 160
 
 
-def pairs() -> Iterator[object]:
-    """Each encoder with a task in turn and each task with the first encoder; all others are marked slow."""
-    encoders, tasks = options("encoder"), options("task")
-    for number, encoder in enumerate(encoders):
-        for place, task in enumerate(tasks):
-            quick = number % len(tasks) == place or encoder == "resnet18"
-            yield pytest.param(encoder, task, marks=[] if quick else pytest.mark.slow)
-
-
-@pytest.mark.parametrize(("encoder", "task"), pairs())
-def test_every_encoder_with_every_task(encoder: str, task: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    cfg = composed(f"encoder={encoder}", f"task={task}")
-    network = make_network(cfg, LABELS)
-    for size in ((1, 1), (7, 3), (97, 131)):
-        with torch.no_grad():
-            outputs = network.eval()(torch.rand(1, 3, *size))
-        assert all(output.shape[2:] == size for output in outputs.values())
-    if sum(value.numel() for value in network.parameters()) < HEAVY or request.node.get_closest_marker("slow"):
+@pytest.mark.parametrize("encoder", options("encoder"))
+def test_every_encoder_with_the_task_whose_turn_it_is(encoder: str) -> None:
+    heavy = contract.about(encoder).parameters > contract.HEAVY
+    with torch.device(contract.about(encoder).device if heavy else "cpu"):
+        cfg, network = contract.network_of(encoder, contract.in_turn(encoder))
+        check_sizes(network)
+    if not heavy:
         check_a_step(cfg, network)
-        check_a_bundle(cfg, network, tmp_path)
+
+
+@pytest.mark.parametrize("task", options("task"))
+def test_every_task_with_the_cheapest_encoder_of_each_dimension(task: str, tmp_path: Path) -> None:
+    assert contract.dims_of(task)
+    for dims in sorted(contract.dims_of(task)):
+        check_all(contract.cheapest(dims), task, tmp_path / str(dims))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoder", options("encoder"))
+@pytest.mark.parametrize("task", options("task"))
+def test_every_encoder_with_every_task(encoder: str, task: str, tmp_path: Path) -> None:
+    if contract.about(encoder).dims in contract.dims_of(task):
+        check_all(encoder, task, tmp_path)
+    else:
+        with pytest.raises(ConfigError, match=contract.REFUSED):
+            contract.network_of(encoder, task)
+
+
+def check_all(encoder: str, task: str, folder: Path) -> None:
+    cfg, network = contract.network_of(encoder, task)
+    check_sizes(network)
+    check_a_step(cfg, network)
+    check_an_evaluation(network)
+    check_a_bundle(cfg, network, folder)
+
+
+def check_sizes(network: Network) -> None:
+    """Outputs are as large as the image, whatever its size."""
+    network.eval()
+    for size in contract.SIZES[network.encoder.spatial_dims]:
+        with torch.no_grad():
+            outputs = network(contract.images(network, *size))
+        assert all(output.shape[2:] == size for output in outputs.values())
 
 
 def check_a_step(cfg: DictConfig, network: Network) -> None:
+    """The loss is finite, its gradient reaches every parameter, and the optimizer changes them."""
     module = make_module(cfg, network)
     before = {name: value.clone() for name, value in network.named_parameters()}
     optimizer = build(cfg.optimizer)(network.parameters())
-    total, _ = module.balance(network.train().loss(batch(37, 41)))
+    batch = contract.batch_for(network, *contract.SPACE[network.encoder.spatial_dims])
+    total, _ = module.balance(network.train().loss(batch))
     assert torch.isfinite(total)
     total.backward()
     assert [name for name, value in network.named_parameters() if value.requires_grad and value.grad is None] == []
@@ -77,18 +91,34 @@ def check_a_step(cfg: DictConfig, network: Network) -> None:
     assert any(not torch.equal(before[name], value) for name, value in network.named_parameters())
 
 
-def check_a_bundle(cfg: DictConfig, network: Network, tmp_path: Path) -> None:
+def check_an_evaluation(network: Network) -> None:
+    """Decisions are scored, and the monitored metric is among the figures."""
+    batch = contract.batch_for(network.eval(), *contract.SPACE[network.encoder.spatial_dims])
+    with torch.no_grad():
+        predictions = network.predict(batch)
+    for name, task in network.named_tasks.items():
+        task.update(predictions[name], batch)
+        figures = flatten("", task.metrics.compute(), getattr(task.labels, "names", ()))
+        assert f"/{task.monitor.metric}" in figures
+        assert len(task.scores(predictions[name], batch)) == 2
+        task.metrics.reset()
+
+
+def check_a_bundle(cfg: DictConfig, network: Network, folder: Path) -> None:
+    """What is loaded again gives the same bits."""
+    dims = network.encoder.spatial_dims
     save(
         network.eval(),
-        tmp_path / "bundle",
+        folder / "bundle",
         encoder_cfg=cfg.encoder,
         tasks_cfg=cfg.tasks,
-        labels=LABELS,
-        preprocessing={"channels": 3, "size": None},
+        labels=contract.LABELS,
+        preprocessing={"channels": network.encoder.in_chans, "size": None, "spatial_dims": dims},
         metrics={},
     )
-    again = load(tmp_path / "bundle")[0].to(memory_format=torch.channels_last)  # a convolution's bits depend on it
-    image = torch.rand(1, 3, 40, 36)
+    again = load(folder / "bundle")[0]
+    channels_last_(again)  # a convolution's bits depend on it
+    image = contract.images(network, *(length + 3 for length in contract.SPACE[dims]))
     with torch.no_grad():
         first, second = network(image), again(image)
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -99,7 +129,7 @@ def test_every_experiment_says_its_command_and_builds(experiment: str) -> None:
     text = (conf_dir() / "experiment" / f"{experiment}.yaml").read_text()
     assert f"python train.py experiment={experiment}" in text
     cfg = composed(f"experiment={experiment}", "run=.")
-    make_module(cfg, make_network(cfg, LABELS))
+    make_module(cfg, make_network(cfg, contract.LABELS))
     assert isinstance(build(cfg.dataset), Source)
 
 
@@ -110,10 +140,18 @@ def test_every_dataset_builds(option: str) -> None:
 
 @pytest.mark.parametrize("option", options("inference"))
 def test_every_inference_gives_the_size_of_the_image(option: str) -> None:
-    network = make_network(composed(f"inference={option}", "encoder=resnet18"), LABELS).eval()
+    network = make_network(composed(f"inference={option}", "encoder=resnet18"), contract.LABELS).eval()
     with torch.no_grad():
-        predictions = network.predict(batch(21, 35, count=1))
+        predictions = network.predict(contract.batch_for(network, 21, 35, count=1))
     assert predictions["segmentation"]["mask"].shape == (1, 21, 35)
+
+
+@pytest.mark.parametrize("option", options("metrics"))
+def test_every_set_of_metrics_is_switched_on_by_one_word(option: str) -> None:
+    network = make_network(
+        composed(f"metrics={option}", "tasks.segmentation.monitor.metric=mean_dice"), contract.LABELS
+    )
+    check_an_evaluation(network)
 
 
 @pytest.mark.parametrize("option", options("callbacks"))

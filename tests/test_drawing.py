@@ -98,3 +98,12 @@ def test_fit_enlarges_and_thins_without_mixing() -> None:
     np.testing.assert_array_equal(large[1::3, 1::3], mask)
     assert drawing.fit(np.zeros((700, 300, 3), np.uint8), large_px=200).shape == (175, 75, 3)
     assert drawing.fit(np.zeros((700, 300)), 256, 1024).shape == (700, 300)
+
+
+def test_stacked_pages_are_as_wide_as_the_widest() -> None:
+    narrow, wide = np.zeros((2, 3, 3), np.uint8), np.full((4, 5, 3), 7, np.uint8)
+    page = drawing.stacked([narrow, wide])
+    assert page.shape == (6, 5, 3)
+    assert (page[:2, :3] == 0).all()
+    assert (page[:2, 3:] == 255).all()
+    assert np.array_equal(page[2:], wide)

@@ -145,3 +145,27 @@ def test_bytes_are_scaled_before_they_are_resized() -> None:
 def test_senseless_values_are_named(make, place) -> None:
     with pytest.raises(ConfigError, match=f"C44.*{place}"):
         make()
+
+
+@pytest.mark.parametrize("space", [(29, 31), (40, 7, 9), (23, 12, 17), (5, 5, 5)])
+@pytest.mark.parametrize("batch_size", [1, 2, 5, 100])
+@pytest.mark.parametrize("overlap", [0.0, 0.5, 0.8])
+def test_slabs_together_are_the_whole_and_none_comes_late(space, batch_size, overlap) -> None:
+    """Against an average over windows written here, which keeps the whole output."""
+    view, size = image(*space), 8
+    inference = SlidingWindow(size, overlap, batch_size=batch_size)
+    kernel = torch.randn(4, 3, *[3] * len(space), generator=torch.Generator().manual_seed(1))
+    conv = {2: F.conv2d, 3: F.conv3d}[len(space)]
+    slabs = list(inference.stream(lambda x: conv(x, kernel, padding=1), view))
+    output, total = torch.zeros(2, 4, *space, dtype=torch.float64), torch.zeros(space, dtype=torch.float64)
+    for place, weights in inference._windows(space):
+        weight = torch.ones((), dtype=torch.float64)
+        for axis in weights:
+            weight = weight[..., None] * axis
+        output[(..., *place)] += conv(view[(..., *place)], kernel, padding=1) * weight
+        total[place] += weight
+    torch.testing.assert_close(total, torch.ones_like(total))
+    torch.testing.assert_close(torch.cat(slabs, 2), output.float(), atol=1e-5, rtol=1e-5)
+    assert torch.equal(torch.cat(slabs, 2), inference(lambda x: conv(x, kernel, padding=1), view))
+    if batch_size == 1:
+        assert max(slab.shape[2] for slab in slabs) <= size

@@ -125,6 +125,13 @@ def side_by_side(
     return np.asarray(page)
 
 
+def stacked(pages: Sequence[UInt8[np.ndarray, "h w 3"]]) -> UInt8[np.ndarray, "height width 3"]:
+    """Pictures in one column on white."""
+    width = max(page.shape[1] for page in pages)
+    rows = [np.pad(page, ((0, 0), (0, width - page.shape[1]), (0, 0)), constant_values=_PAPER[0]) for page in pages]
+    return np.concatenate(rows)
+
+
 def fit(picture: np.ndarray, small_px: int = 256, large_px: int = 1024) -> np.ndarray:
     """Enlarges a small picture or mask, or thins out a large one, by a whole number; no value is mixed."""
     longest = max(picture.shape[:2])

@@ -65,23 +65,37 @@ class SlidingWindow:
 
     def __call__(self, dense: Dense, image: Float[Tensor, "b c *space"]) -> Float[Tensor, "b k *space"]:
         """Weighted mean of the windows' outputs; one window covering the image gives exactly the plain output."""
+        output, begin = image.new_empty(0), 0
+        for slab in self.stream(dense, image):
+            if not begin:
+                output = slab.new_empty(*slab.shape[:2], *image.shape[2:])
+            output[:, :, begin : begin + slab.shape[2]] = slab
+            begin += slab.shape[2]
+        return output
+
+    def stream(self, dense: Dense, image: Float[Tensor, "b c *space"]) -> Iterator[Float[Tensor, "b k *slab"]]:
+        """The same in slabs along the first axis of space, each as soon as no further window covers it.
+
+        What is alive at a time is as deep as the windows of one pass through the model, however deep the image.
+        """
         windows = list(self._windows(image.shape[2:]))
-        output: Tensor | None = None
         images = image.shape[0]
         step = max(1, self.batch_size // max(1, images))
+        slab, begin = None, 0
         for start in range(0, len(windows), step):
-            chunk = windows[start : start + step]
-            views = torch.cat([image[(*_EVERY, *place)] for place, _ in chunk])
-            maps = dense(views)
+            chunk, after = windows[start : start + step], windows[start + step :]
+            maps = dense(torch.cat([image[(*_EVERY, *place)] for place, _ in chunk]))
             maps = maps.to(torch.promote_types(maps.dtype, torch.float32))
-            if output is None:
-                output = maps.new_zeros(images, maps.shape[1], *image.shape[2:])
+            end = max(place[0].stop for place, _ in chunk)
+            slab = _deepened(slab, maps, (images, maps.shape[1], end - begin, *image.shape[3:]))
             for (place, weights), part in zip(chunk, maps.split(images), strict=True):
                 for axis, weight in enumerate(weights):
                     part = part * weight.to(part).view(-1, *[1] * (len(weights) - 1 - axis))
-                output[(*_EVERY, *place)] += part
-        assert output is not None  # there is always at least one window
-        return output
+                slab[(*_EVERY, slice(place[0].start - begin, place[0].stop - begin), *place[1:])] += part
+            done = (after[0][0][0].start if after else image.shape[2]) - begin
+            if done:
+                yield slab[:, :, :done]
+                slab, begin = slab[:, :, done:], begin + done
 
     def _windows(self, space: Sequence[int]) -> Iterator[tuple[tuple[slice, ...], tuple[Tensor, ...]]]:
         """Place and weights along each axis; the weights of all windows over a pixel sum to one."""
@@ -143,6 +157,16 @@ class MultiScale:
 
     def _run(self, dense: Dense, view: Tensor) -> Tensor:
         return dense(view) if self.inner is None else self.inner(dense, view)
+
+
+def _deepened(slab: Tensor | None, like: Tensor, shape: Sequence[int]) -> Tensor:
+    """A slab with zeros after what it holds already."""
+    if slab is not None and slab.shape[2] >= shape[2]:
+        return slab
+    deeper = like.new_zeros(*shape)
+    if slab is not None:
+        deeper[:, :, : slab.shape[2]] = slab
+    return deeper
 
 
 def _resize(image: Float[Tensor, "b c *space"], size: Sequence[int]) -> Float[Tensor, "b c *size"]:

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torchmetrics import MeanMetric
 
 from visionkit.errors import ConfigError
+from visionkit.layers.channels_last import channels_last, channels_last_
 from visionkit.network import Network
 from visionkit.seeding import seed_model
 from visionkit.types import Batch, Features, Monitor, Prediction, Task
@@ -45,7 +45,7 @@ class VisionModule(LightningModule):
         self.results: dict[str, dict[str, dict[str, Tensor]]] = {}
         self._losses = nn.ModuleDict({name: MeanMetric(nan_strategy="ignore") for name in network.tasks})
         if channels_last:
-            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            channels_last_(network)
         if compile_network:
             network.encoder.compile()
             for task in network.tasks.values():
@@ -163,10 +163,7 @@ class VisionModule(LightningModule):
             self.log_dict(flatten(f"{stage}/{name}", own, getattr(self.tasks[name].labels, "names", ())))
 
     def _laid_out(self, batch: Batch) -> Batch:
-        image = batch["image"]
-        if not self.channels_last or image.ndim != 4:
-            return batch
-        return cast(Batch, {**batch, "image": image.contiguous(memory_format=torch.channels_last)})
+        return cast(Batch, {**batch, "image": channels_last(batch["image"])}) if self.channels_last else batch
 
 
 def flatten(prefix: str, results: Mapping[str, Tensor], names: tuple[str, ...]) -> dict[str, Tensor]:

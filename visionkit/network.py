@@ -1,6 +1,6 @@
 """Network: one encoder and its tasks; what training, evaluation, export and prediction share."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from visionkit.layers.padding import pad_to_multiple
-from visionkit.types import Batch, Encoder, Features, Prediction, Task
+from visionkit.types import Batch, Encoder, Features, Prediction, Streaming, Task
 
 
 def target_of(task: Callable[..., Task]) -> str:
@@ -62,18 +62,35 @@ class Network(nn.Module):
     def predict(
         self, batch: Batch, names: Collection[str] | None = None, features: Features | None = None
     ) -> dict[str, Prediction]:
-        """Decisions of the named tasks (all by default), each by its own inference procedure."""
+        """Decisions of the named tasks (all by default), each by its own inference procedure.
+
+        Where that can stream and the task decides each place alone, slabs are decided and moved to the host in turn,
+        so that the raw outputs of a large volume are never held as a whole.
+        """
         image = batch["image"]
         predictions = {}
         for name in self.tasks if names is None else names:
-            task = self.named_tasks[name]
-            if task.inference is None:
+            task, inference = self.named_tasks[name], self.named_tasks[name].inference
+            if inference is None:
                 features = self.encode(image) if features is None else features
-                outputs = task(features, image.shape[2:])
+                predictions[name] = task.decide(task(features, image.shape[2:]), batch)
+            elif isinstance(inference, Streaming) and getattr(task, "pointwise", False):
+                slabs = inference.stream(partial(self._dense, task), image)
+                predictions[name] = _joined([_on_host(task.decide(slab, batch)) for slab in slabs])
             else:
-                outputs = task.inference(partial(self._dense, task), image)
-            predictions[name] = task.decide(outputs, batch)
+                predictions[name] = task.decide(inference(partial(self._dense, task), image), batch)
         return predictions
 
     def _dense(self, task: Task, image: Tensor) -> Tensor:
         return task(self.encode(image), image.shape[2:])
+
+
+def _on_host(prediction: Prediction) -> Prediction:
+    return cast(Prediction, {kind: value.cpu() for kind, value in prediction.items()})  # type: ignore[attr-defined]
+
+
+def _joined(slabs: Sequence[Prediction]) -> Prediction:
+    """Decisions about consecutive slabs along the first axis of space, as one."""
+    if len(slabs) == 1:
+        return slabs[0]
+    return cast(Prediction, {kind: torch.cat([slab[kind] for slab in slabs], 1) for kind in slabs[0]})  # type: ignore[literal-required]

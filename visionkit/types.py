@@ -1,11 +1,11 @@
 """The contracts between the rooms: samples, encoders, decoders, tasks, datasets, transforms."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol, TypedDict
+from typing import Any, ClassVar, Literal, Protocol, TypedDict, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float, Int64, UInt8
+from jaxtyping import Bool, Float, Float64, Int64, UInt8
 from torch import Tensor
 from torchmetrics import MetricCollection
 
@@ -17,7 +17,8 @@ class Sample(TypedDict, total=False):
     """One example before collation; a key is absent where a dataset does not carry that target.
 
     A dataset returns pictures as ``uint8`` in 0..255; on the device they become ``float32`` in 0..1.
-    Volumes are ``float32`` throughout. Normalisation by mean and deviation belongs to the encoder.
+    Volumes are ``float32`` throughout. Normalisation by mean and deviation belongs to the encoder; what depends
+    on a whole volume is the source's ``intensity``.
     """
 
     key: str
@@ -29,6 +30,8 @@ class Sample(TypedDict, total=False):
     """True where the picture is real, False where it was padded."""
     mask: Int64[Tensor, "*space"]
     """Class index of each pixel, IGNORE_INDEX where unknown."""
+    spacing_mm: Float64[Tensor, "n"]
+    """Of a volume: distance between the centres of neighbouring voxels along d, h, w."""
 
 
 class Batch(TypedDict, total=False):
@@ -39,6 +42,7 @@ class Batch(TypedDict, total=False):
     image: Float[Tensor, "b c *space"]
     valid: Bool[Tensor, "b *space"]
     mask: Int64[Tensor, "b *space"]
+    spacing_mm: Float64[Tensor, "b n"]
 
 
 class Prediction(TypedDict, total=False):
@@ -76,7 +80,17 @@ Transform = Callable[[Sample, np.random.Generator], Sample]
 
 Dense = Callable[[Float[Tensor, "b c *space"]], Float[Tensor, "b k *space"]]
 """Image in, map of the same size out: what sliding windows and flips are wrapped around."""
+Intensity = Callable[[Float[Tensor, "c *space"]], Float[Tensor, "c *space"]]
+"""New values of a whole image, from these values alone: the same in training, evaluation and prediction."""
 Inference = Callable[[Dense, Float[Tensor, "b c *space"]], Float[Tensor, "b k *space"]]
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """An inference procedure that can also give its result slab by slab, so that it need not be held as a whole."""
+
+    def stream(self, dense: Dense, image: Float[Tensor, "b c *space"]) -> Iterator[Float[Tensor, "b k *slab"]]:
+        """Consecutive slabs along the first axis of space; together they are the whole output."""
 
 
 class Encoder(Protocol):
@@ -107,6 +121,16 @@ class Decoder(Protocol):
         """One map with ``out_channels`` channels, ``stride`` times smaller than the padded image."""
 
 
+class DeepDecoder(Decoder, Protocol):
+    """A decoder whose coarser maps can be supervised, too: finest first, and the finest is its output."""
+
+    deep_channels: tuple[int, ...]
+    deep_strides: tuple[Stride, ...]
+
+    def deep(self, features: Features) -> list[Float[Tensor, "b _ *level"]]:
+        """Maps with ``deep_channels`` at ``deep_strides``."""
+
+
 class Task(Protocol):
     """A torch module that owns decoder, losses and metrics of one kind of target.
 
@@ -119,7 +143,9 @@ class Task(Protocol):
     metrics: MetricCollection
     labels: Any
     inference: Inference | None
-    """Optional whole-image procedure (windows, scales, flips) around encoder and ``forward``."""
+    """Optional whole-image procedure (windows, scales, flips) around encoder and ``forward``.
+
+    A task may say ``pointwise = True``: ``decide`` looks at each place alone, so that slabs can be decided in turn."""
 
     def __call__(self, features: Features, size: Sequence[int]) -> Tensor:
         """Raw outputs (logits, density) at the image's size, which may be less than the features cover."""

@@ -51,7 +51,7 @@ def test_parameters_counted_by_hand() -> None:
 
 
 def test_volumes_and_three_strides_are_refused_in_one_line() -> None:
-    with pytest.raises(ConfigError, match="not for volumes"):
+    with pytest.raises(ConfigError, match=r"C83.*is for pictures"):
         FFNetHead((3,), (4,), spatial_dims=3)
     with pytest.raises(ConfigError, match="there must be four"):
         FFNetHead((3,), (4,), at=(4, 8, 16))

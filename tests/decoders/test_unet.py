@@ -96,3 +96,16 @@ def test_resampled_first_is_the_decoder_of_resampled_maps():
     plain.load_state_dict(decoder.state_dict())
     fine, coarse = features_of(channels, strides, cells=(4, 6))
     assert torch.equal(decoder([fine, coarse]), plain([coarse, F.avg_pool2d(coarse, 2)]))
+
+
+@pytest.mark.parametrize(("strides", "stride"), [((1, 2, 4), None), ((4, 8), 1), ((8,), None), ((2, 4, 8), 4)])
+def test_deep_maps_are_what_it_says_and_begin_with_its_output(strides, stride):
+    channels = tuple(range(3, 3 + len(strides)))
+    decoder = UNet(channels, strides, widths=(7, 6, 5), stride=stride).eval()
+    features = features_of(channels, strides)
+    maps = decoder.deep(features)
+    assert torch.equal(maps[0], decoder(features))
+    assert (decoder.deep_channels[0], decoder.deep_strides[0]) == (decoder.out_channels, decoder.stride)
+    padded = [length * strides[0] for length in features[0].shape[2:]]
+    for x, width, step in zip(maps, decoder.deep_channels, decoder.deep_strides, strict=True):
+        assert x.shape == (2, width, *(length // step for length in padded))

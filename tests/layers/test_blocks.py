@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from visionkit.layers.blocks import ChannelNorm, ConvNormAct
+from visionkit.layers.blocks import ChannelNorm, ConvNormAct, InstanceNorm
 
 
 @pytest.mark.parametrize("spatial_dims", [2, 3])
@@ -36,3 +36,17 @@ def test_channel_norm(space: tuple[int, ...]):
     vector = x[(place[0], slice(None), *place[1:])].double()
     expected = (vector - vector.mean()) / (vector.var(correction=0) + 1e-5).sqrt() * norm.weight.double()
     torch.testing.assert_close(found[(place[0], slice(None), *place[1:])].double(), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("space", [(5, 6), (4, 5, 6)])
+def test_instance_norm_is_torchs_own_and_takes_a_single_cell(space):
+    norm = InstanceNorm(3)
+    nn.init.normal_(norm.weight)
+    nn.init.normal_(norm.bias)
+    features = torch.randn(2, 3, *space)
+    expected = nn.functional.instance_norm(features, weight=norm.weight, bias=norm.bias)
+    torch.testing.assert_close(norm(features), expected)
+    single = torch.randn(1, 3, *[1] * len(space))
+    torch.testing.assert_close(
+        norm.train()(single).flatten(), norm.bias, atol=1e-3, rtol=0
+    )  # rounding by 1 / sqrt(eps)

@@ -171,3 +171,18 @@ def test_wrong_number_of_weights_is_named(module) -> None:
     name = "alpha" if module is losses.Focal else "class_weights"
     with pytest.raises(ConfigError, match=rf"C41.*{name}: 3 numbers for 4 classes"):
         module(**{name: [1.0, 2.0, 3.0]})(*example(2, 2))
+
+
+@pytest.mark.parametrize("space", [(7, 5), (3, 5, 4)])
+def test_dice_without_background_is_the_batch_dice_of_nnunet(space) -> None:
+    """Sums over the whole batch, the mean over the foreground, 1e-5 in numerator and denominator."""
+    logits, target = example(*space, ignored=0.0)
+    probability, truth = logits.softmax(1), F.one_hot(target, K).movedim(-1, 1)
+    axes = (0, *range(2, logits.ndim))
+    overlap, both = (probability * truth).sum(axes), probability.sum(axes) + truth.sum(axes)
+    expected = 1 - ((2 * overlap + 1e-5) / (both + 1e-5))[1:].mean()
+    found = losses.dice_loss(logits, target, smooth=1e-5, present_only=False, background=False)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(losses.Dice(smooth=1e-5, present_only=False, background=False)(logits, target), expected)
+    nothing = losses.dice_loss(logits, torch.zeros_like(target), background=False)
+    assert float(nothing) == 0.0

@@ -1,7 +1,7 @@
 """What ``bundle.json`` must look like before anything in it is used."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +36,32 @@ def check(about: dict[str, Any], known: Collection[str], file: Path) -> None:
             raise UnsafeFileError("U06", file, f"{name[:60]!r} does not say what to build", _AGAIN)
         if not _NAME.fullmatch(name):  # it becomes a folder of results
             raise UnsafeFileError("U06", file, f"{name[:60]!r} is no name of a task", _AGAIN)
-    if not _is_preprocessing(about["preprocessing"]):
-        raise UnsafeFileError(
-            "U06", file, "'preprocessing' is not {channels: 3, size: [HEIGHT, WIDTH] or null}", _AGAIN
-        )
+    preprocessing = about["preprocessing"]
+    wrong = [name for name, right in _PREPROCESSING.items() if not right(preprocessing.get(name))]
+    wrong += [name for name in preprocessing if name not in _PREPROCESSING]
+    if wrong:
+        raise UnsafeFileError("U06", file, f"'preprocessing' has no usable {wrong[0][:60]!r}", _AGAIN)
+    intensity = preprocessing.get("intensity")
+    safety.vet(intensity, known, file, "preprocessing.intensity")
+    if intensity is not None and (not isinstance(intensity, dict) or "_target_" not in intensity):
+        raise UnsafeFileError("U26", file, "'preprocessing.intensity' does not say what to build", _AGAIN)
 
 
-def _is_preprocessing(value: Mapping[str, Any]) -> bool:
-    size, known = value.get("size"), {"channels", "size", "channels_last"}
-    numbers = [value.get("channels"), *(size if isinstance(size, list) else [])]
-    right = all(type(number) is int and 0 < number <= _MAX_PIXELS for number in numbers)
-    right = right and (size is None or len(numbers) == 3) and isinstance(value.get("channels_last", True), bool)
-    return right and set(value) <= known
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 < value <= _MAX_PIXELS
+
+
+def _is_list(value: Any, length: int, each: Callable[[Any], bool]) -> bool:
+    return value is None or (isinstance(value, list) and len(value) == length and all(map(each, value)))
+
+
+_PREPROCESSING: dict[str, Callable[[Any], bool]] = {
+    "channels": _is_count,
+    "size": lambda value: _is_list(value, 2, _is_count),
+    "channels_last": lambda value: value is None or isinstance(value, bool),
+    "spatial_dims": lambda value: value is None or (type(value) is int and value in (2, 3)),
+    "spacing_mm": lambda value: _is_list(value, 3, lambda mm: type(mm) in (int, float) and 0 < mm < _MAX_PIXELS),
+    "interpolation": lambda value: value in (None, "linear", "cubic"),
+    "intensity": lambda value: True,  # vetted as everything that is built
+}
+"""What each value must be; None stands for one that is not given."""

@@ -46,7 +46,9 @@ class Info:
     tasks: dict[str, dict[str, Any]]
     labels: dict[str, Any]
     preprocessing: dict[str, Any]
-    """``channels`` of the image, ``size`` [h, w] to which it is resized or None, ``channels_last`` in memory."""
+    """``channels`` of the image, ``size`` [h, w] to which it is resized or None, ``channels_last`` in memory.
+
+    Of volumes also ``spatial_dims`` 3, ``intensity`` (what builds it), ``spacing_mm`` and ``interpolation``."""
     metrics: dict[str, Any]
 
 
@@ -70,7 +72,7 @@ def save(
     about: dict[str, Any] = {"format": description.FORMAT, "visionkit": _version()}
     about |= {"encoder": _plain(encoder_cfg), "tasks": _plain(tasks_cfg), "labels": labels_to_json(labels)}
     about |= {"preprocessing": _plain(preprocessing), "metrics": _finite(metrics), "sha256": {}}
-    wanted = safety.targets([about["encoder"], about["tasks"]])
+    wanted = safety.targets([about["encoder"], about["tasks"], about["preprocessing"].get("intensity")])
     description.check(about, wanted, folder / DESCRIPTION)
     own = {WEIGHTS, DESCRIPTION, README, ONNX} if (folder / DESCRIPTION).is_file() else set()
     with replaced_folder(folder, own) as new:
@@ -138,17 +140,28 @@ def export_run(run: str | Path, out: str | Path | None = None, which: str = "bes
         encoder_cfg=encoder_cfg,
         tasks_cfg=tasks_cfg,
         labels=labels,
-        preprocessing=_preprocessing(_plain(cfg.dataset)) | {"channels_last": bool(cfg.get("channels_last", True))},
+        preprocessing=_preprocessing(_plain(cfg.dataset), network.encoder.spatial_dims)
+        | {"channels_last": bool(cfg.get("channels_last", True))},
         metrics=_run_metrics(run, source, saved),
         onnx=onnx,
     )
 
 
-def _preprocessing(dataset: dict[str, Any]) -> dict[str, Any]:
+def _preprocessing(dataset: dict[str, Any], spatial_dims: int) -> dict[str, Any]:
     """Of the sources that were trained on; a size only where all agree, since a network takes any."""
     sources = list(dataset.get("sources", {"": dataset}).values())
     sizes = [source["size"] for source in sources]
-    return {"channels": sources[0]["channels"], "size": sizes[0] if all(size == sizes[0] for size in sizes) else None}
+    common = {
+        "channels": sources[0]["channels"],
+        "size": sizes[0] if all(size == sizes[0] for size in sizes) else None,
+    }
+    return common | _of_volumes(sources[0]) if spatial_dims == 3 else common
+
+
+def _of_volumes(source: dict[str, Any]) -> dict[str, Any]:
+    layout = source["layout"]
+    grid = {name: layout.get(name) for name in ("spacing_mm", "interpolation")}
+    return {"spatial_dims": 3, "intensity": source.get("intensity") or layout.get("intensity"), **grid}
 
 
 def _run_metrics(run: Path, source: Path, saved: Mapping[str, Any]) -> dict[str, Any]:

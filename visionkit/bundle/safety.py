@@ -17,7 +17,7 @@ from visionkit.errors import UnsafeFileError
 
 MAX_JSON_BYTES = 4 * 2**20
 MAX_JSON_DEPTH = 32
-_GROUPS = ("encoder", "task", "inference")
+_GROUPS = ("encoder", "task", "inference", "metrics")
 _EXPORT = "export the run again"
 _OBTAIN = "get the bundle again from whom you trust"
 _SPECIAL = {"_partial_": (True, False), "_recursive_": (True, False), "_convert_": ("none", "partial", "object", "all")}
@@ -54,11 +54,15 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def known_targets() -> frozenset[str]:
-    """Every ``_target_`` in the packaged encoder, task and inference options: the classes a bundle may name."""
+    """The classes a bundle may name: every ``_target_`` in the packaged options of the groups that a model is made
+    from, and in the intensities of the datasets.
+    """
     found: set[str] = set()
     for group in _GROUPS:
         for file in sorted((conf_dir() / group).rglob("*.yaml")):
             found |= targets(yaml.safe_load(file.read_text(encoding="utf-8")))
+    for file in sorted((conf_dir() / "dataset").rglob("*.yaml")):
+        found |= targets(yaml.safe_load(file.read_text(encoding="utf-8")).get("intensity"))
     return frozenset(found)
 
 

@@ -3,10 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+_WORDS = {2: "picture", 3: "volume"}
+"""What a bundle is used on, by the number of spatial dimensions."""
+_ORDER = {2: "float32 in 0..1; batch, channels, height, width", 3: "float32; batch, channels, depth, height, width"}
+
 
 def bundle_readme(about: Mapping[str, Any], name: str, onnx: bool, allow: Sequence[str]) -> str:
     """Markdown for someone who was handed the folder ``name`` and has never seen visionkit."""
-    parts = [_opening(about, name), _use(name, allow), _onnx(about) if onnx else "", _figures(about["metrics"])]
+    word = _WORDS[about["preprocessing"].get("spatial_dims") or 2]
+    used = _use(name, allow, f"{word.upper()}_OR_FOLDER")
+    parts = [_opening(about, name), used, _onnx(about) if onnx else "", _figures(about["metrics"])]
     return "\n".join(part for part in parts if part)
 
 
@@ -20,19 +26,23 @@ def _opening(about: Mapping[str, Any], name: str) -> str:
         "|---|---|",
     ]
     lines += [f"| {task} | `{cfg.get('_target_')}` |" for task, cfg in about["tasks"].items()]
-    size = about["preprocessing"]["size"]
-    channels = about["preprocessing"]["channels"]
-    fitted = f"resized to {size[0]} x {size[1]} (height x width)" if size else "used at their own size"
-    lines += ["", f"Images: {channels} channel(s), {fitted}; results have the size of the image.", ""]
+    lines += ["", f"Images: {_fitted(about['preprocessing'])}; results have the size of the image.", ""]
     for target, labels in about["labels"].items():
         if "names" in labels:
             lines += [f"`{target}`: {', '.join(f'{i} {label}' for i, label in enumerate(labels['names']))}.", ""]
     return "\n".join(lines)
 
 
-def _use(name: str, allow: Sequence[str]) -> str:
+def _fitted(preprocessing: Mapping[str, Any]) -> str:
+    size, spacing = preprocessing["size"], preprocessing.get("spacing_mm")
+    fitted = f"resized to {size[0]} x {size[1]} (height x width)" if size else "used at their own size"
+    fitted = f"resampled to voxels of {' x '.join(map(str, spacing))} mm" if spacing else fitted
+    return f"{preprocessing['channels']} channel(s), {fitted}"
+
+
+def _use(name: str, allow: Sequence[str], what: str) -> str:
     options = f", allow={list(allow)}" if allow else ""
-    command = [f"    visionkit predict {name} PICTURE_OR_FOLDER --out predictions/", ""] if not allow else []
+    command = [f"    visionkit predict {name} {what} --out predictions/", ""] if not allow else []
     return "\n".join(
         [
             "## Use",
@@ -42,7 +52,7 @@ def _use(name: str, allow: Sequence[str]) -> str:
             "",
             "    import visionkit",
             f'    model = visionkit.load("{name}"{options})',
-            '    for result in model.predict("PICTURE_OR_FOLDER"):',
+            f'    for result in model.predict("{what}"):',
             "        print(result.key, result.predictions)",
             '        result.save("predictions")',
             "",
@@ -54,11 +64,12 @@ def _use(name: str, allow: Sequence[str]) -> str:
 
 def _onnx(about: Mapping[str, Any]) -> str:
     outputs = ", ".join(f"`{task}`" for task in about["tasks"])
+    order = _ORDER[about["preprocessing"].get("spatial_dims") or 2]
     return "\n".join(
         [
             "## ONNX",
             "",
-            "`model.onnx` takes `image` (float32 in 0..1; batch, channels, height, width; any size and batch) and",
+            f"`model.onnx` takes `image` ({order}; any size and batch) and",
             f"gives the raw outputs of {outputs} at the image's size. Labels and preprocessing are in its metadata.",
             "",
         ]

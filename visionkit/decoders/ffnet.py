@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from visionkit.errors import ConfigError, nearest
 from visionkit.layers.blocks import ConvNormAct, small_normal
+from visionkit.layers.dims import require_pictures
 from visionkit.layers.resample import Resample
 from visionkit.layers.strides import per_axis
 from visionkit.types import Stride
@@ -27,7 +28,7 @@ class FFNetHead(nn.Module):
         mode: how maps are enlarged, ``bilinear`` (corners aligned, as published) or ``nearest`` (mobile networks).
         at: strides at which the encoder's maps are resampled first; None takes its finest one and three doublings.
 
-    Raises ConfigError C75 for volumes, for any other number of strides than four, and for an unknown ``mode``.
+    Raises ConfigError C83 for volumes, C75 for any other number of strides than four and for an unknown ``mode``.
     """
 
     def __init__(
@@ -42,8 +43,7 @@ class FFNetHead(nn.Module):
         at: Sequence[Stride] | None = None,
     ) -> None:
         super().__init__()
-        if spatial_dims != 2:
-            raise ConfigError("C75", "task", "FFNet's decoder is for pictures, not for volumes", "choose another task")
+        require_pictures("FFNet's decoder", spatial_dims)
         finest = max(*per_axis(strides[0], 2), 4)
         at = tuple(finest << level for level in range(4)) if at is None else at
         if len(at) != 4:

@@ -1,6 +1,7 @@
 """U-Net decoder: from the coarsest map up, joined with the encoder's map at every stride."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -28,6 +29,8 @@ class UNet(nn.Module):
             the size along the axes that need it and without a map to join (1 is the classical full resolution).
             Coarser: maps that are finer along every axis are not used.
         at: strides at which the encoder's maps are resampled first; None takes them as they are.
+        norm: makes the normalisation from a number of channels; batch normalisation when None.
+        act: makes the activation.
     """
 
     def __init__(
@@ -38,6 +41,8 @@ class UNet(nn.Module):
         widths: Sequence[int] = (256, 128, 64, 32, 16),
         stride: Stride | None = None,
         at: Sequence[Stride] | None = None,
+        norm: Callable[[int], nn.Module] | None = None,
+        act: Callable[[], nn.Module] = nn.ReLU,
     ) -> None:
         super().__init__()
         self.resample = Resample(channels, strides, strides if at is None else at, spatial_dims)
@@ -46,21 +51,27 @@ class UNet(nn.Module):
         self.skips = [
             index for index in reversed(range(len(strides) - 1)) if reaches(strides[index], target, spatial_dims)
         ]
-        finest = strides[self.skips[-1]] if self.skips else strides[-1]
-        self.stride, self.factors = _enlarged(finest, target, spatial_dims)
+        levels = [strides[index] for index in self.skips]
+        added, self.factors = _enlarged(levels[-1] if levels else strides[-1], target, spatial_dims)
         skipped = [channels[index] for index in self.skips] + [0] * len(self.factors)
-        blocks, width = [], channels[-1]
-        for step, skip in enumerate(skipped):
-            after = widths[min(step, len(widths) - 1)]
-            blocks.append(_block(width + skip, after, spatial_dims))
-            width = after
-        self.blocks = nn.ModuleList(blocks)
-        self.out_channels = width
+        conv = partial(ConvNormAct, spatial_dims=spatial_dims, norm=norm, act=act)
+        outs = [channels[-1], *(widths[min(step, len(widths) - 1)] for step in range(len(skipped)))]
+        self.blocks = nn.ModuleList(
+            nn.Sequential(conv(before + skip, after), conv(after, after))
+            for before, skip, after in zip(outs[:-1], skipped, outs[1:], strict=True)
+        )
+        self.deep_channels = tuple(outs[:0:-1]) or (outs[0],)
+        self.deep_strides = tuple(reversed(levels + added)) or (strides[-1],)
+        self.out_channels, self.stride = self.deep_channels[0], self.deep_strides[0]
 
     def forward(self, features: Sequence[Float[Tensor, "b _ *coarse"]]) -> Float[Tensor, "b c *space"]:
         """Map at ``self.stride`` with ``self.out_channels`` channels."""
+        return self.deep(features)[0]
+
+    def deep(self, features: Sequence[Float[Tensor, "b _ *coarse"]]) -> list[Float[Tensor, "b _ *level"]]:
+        """The map after every block, finest first: ``self.deep_channels`` at ``self.deep_strides``."""
         features = self.resample(features)
-        x = features[-1]
+        x, maps = features[-1], []
         for step, block in enumerate(self.blocks):
             if step < len(self.skips):
                 skip = features[self.skips[step]]
@@ -68,20 +79,18 @@ class UNet(nn.Module):
             else:
                 x = F.interpolate(x, scale_factor=self.factors[step - len(self.skips)], mode="nearest")
             x = block(x)
-        return x
+            maps.append(x)
+        return maps[::-1] or [x]
 
 
-def _enlarged(stride: Stride, target: Stride, dims: int) -> tuple[Stride, list[tuple[float, ...]]]:
-    """Halves a stride along every axis until none is twice the target: the last stride, the factors of each step."""
-    axes, floor, factors = per_axis(stride, dims), per_axis(target, dims), []
+def _enlarged(stride: Stride, target: Stride, dims: int) -> tuple[list[Stride], list[tuple[float, ...]]]:
+    """Halves a stride along every axis until none is twice the target: the strides and the factors of each step."""
+    axes, floor = per_axis(stride, dims), per_axis(target, dims)
+    strides: list[Stride] = []
+    factors: list[tuple[float, ...]] = []
     while any(have >= 2 * want for have, want in zip(axes, floor, strict=True)):
         factor = [2 if have >= 2 * want else 1 for have, want in zip(axes, floor, strict=True)]
         axes = tuple(have // by for have, by in zip(axes, factor, strict=True))
+        strides.append(joined(axes))
         factors.append(tuple(float(by) for by in factor))
-    return joined(axes), factors
-
-
-def _block(before: int, after: int, spatial_dims: int) -> nn.Module:
-    return nn.Sequential(
-        ConvNormAct(before, after, spatial_dims=spatial_dims), ConvNormAct(after, after, spatial_dims=spatial_dims)
-    )
+    return strides, factors

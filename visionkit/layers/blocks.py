@@ -1,7 +1,8 @@
 """Small convolutional blocks for pictures and volumes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -22,7 +23,7 @@ class ConvNormAct(nn.Sequential):
         in_channels: channels that come in.
         out_channels: channels that go out.
         kernel_size: odd; the borders are padded with zeros.
-        stride: step of the convolution.
+        stride: step of the convolution, one number or one for each axis.
         dilation: spacing of the kernel's points.
         spatial_dims: 2 for pictures, 3 for volumes.
         norm: makes the normalisation from a number of channels; batch normalisation when None.
@@ -35,7 +36,7 @@ class ConvNormAct(nn.Sequential):
         out_channels: int,
         kernel_size: int = 3,
         *,
-        stride: int = 1,
+        stride: int | Sequence[int] = 1,
         dilation: int = 1,
         spatial_dims: int = 2,
         norm: Callable[[int], nn.Module] | None = None,
@@ -47,6 +48,20 @@ class ConvNormAct(nn.Sequential):
             in_channels, out_channels, kernel_size, stride=stride, padding=padding, dilation=dilation, bias=False
         )
         super().__init__(conv, (norm or BATCH_NORM[spatial_dims])(out_channels), act())
+
+
+class InstanceNorm(nn.GroupNorm):
+    """Each channel of each sample to mean 0 and deviation 1, then scale and shift (Ulyanov et al. 2016).
+
+    For any number of spatial dimensions and any size: torch's own refuses maps of a single cell.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        super().__init__(channels, channels, eps)
+
+    def forward(self, features: Float[Tensor, "b c *space"]) -> Float[Tensor, "b c *space"]:
+        """The same size."""
+        return torch.group_norm(features, self.num_groups, self.weight, self.bias, self.eps)
 
 
 class ChannelNorm(nn.LayerNorm):

@@ -41,13 +41,15 @@ def dice_loss(
     class_weights: Weights = None,
     smooth: float = 1.0,
     present_only: bool = True,
+    background: bool = True,
     ignore_index: int = IGNORE_INDEX,
 ) -> Float[Tensor, ""]:
     """Soft Dice, ``1 - (2 sum(p t) + smooth) / (sum(p) + sum(t) + smooth)``, averaged over classes.
 
     The sums run over the labelled pixels of the whole batch, so that a class missing from one image is no special
     case. ``present_only`` averages over the classes that the batch's truth holds; otherwise over all of them, and
-    an absent class then costs the probability spent on it. After Milletari et al. 2016, with first powers below.
+    an absent class then costs the probability spent on it. Without ``background`` class 0 is left out of the mean
+    (the batch Dice of nnU-Net). After Milletari et al. 2016, with first powers below.
     """
     logits, weights = _exact(logits), _checked(class_weights, logits)
     labelled = (target != ignore_index).unsqueeze(1)
@@ -60,6 +62,7 @@ def dice_loss(
     loss = 1 - (2 * overlap + smooth) / (probability.sum(space) + size + smooth).clamp(min=_TINY)
     counted = (size > 0) if present_only else labelled.any().expand_as(size)
     share = counted.to(loss.dtype) if weights is None else counted * weights
+    share = share if background else share * (classes.flatten() > 0)
     return (loss * share).sum() / share.sum().clamp(min=_TINY)
 
 
@@ -131,15 +134,20 @@ class Dice(nn.Module):
     class_weights: Tensor | None
 
     def __init__(
-        self, weight: float = 1.0, class_weights: Weights = None, smooth: float = 1.0, present_only: bool = True
+        self,
+        weight: float = 1.0,
+        class_weights: Weights = None,
+        smooth: float = 1.0,
+        present_only: bool = True,
+        background: bool = True,
     ) -> None:
         super().__init__()
-        self.weight, self.smooth, self.present_only = weight, smooth, present_only
+        self.weight, self.smooth, self.present_only, self.background = weight, smooth, present_only, background
         self.register_buffer("class_weights", _tensor(class_weights), persistent=False)
 
     def forward(self, logits: Float[Tensor, "b k *space"], target: Int64[Tensor, "b *space"]) -> Float[Tensor, ""]:
         """The unweighted term."""
-        return dice_loss(logits, target, self.class_weights, self.smooth, self.present_only)
+        return dice_loss(logits, target, self.class_weights, self.smooth, self.present_only, self.background)
 
 
 class Focal(nn.Module):

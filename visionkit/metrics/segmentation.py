@@ -60,6 +60,7 @@ class SegmentationMetrics(Metric):
     """
 
     full_state_update = False
+    figures, class_figures = ("miou", "pixel_accuracy", "mean_accuracy"), ("iou", "accuracy")
     confusion: Tensor
 
     def __init__(self, num_classes: int) -> None:

@@ -55,13 +55,17 @@ def write_mask(mask: Int64[Tensor, "h w"], labels: Classes, folder: Path, name: 
     if bits is np.uint8:
         colors = labels.colors or palette(len(labels))
         picture.putpalette([value for color in colors for value in color])
+    return {"mask": write_picture(picture, folder, name), "shares": shares(mask, labels)}
+
+
+def shares(mask: Int64[Tensor, "*space"], labels: Classes) -> dict[str, float]:
+    """Each class's share of the pixels, by name, where it is not zero."""
     counts = torch.bincount(mask[mask >= 0], minlength=len(labels)).tolist()
     pairs = zip(labels.names, counts, strict=True)
-    shares = {label: count / mask.numel() for label, count in pairs if count}
-    return {"mask": write_picture(picture, folder, name), "shares": shares}
+    return {label: count / mask.numel() for label, count in pairs if count}
 
 
-def write_confidence(confidence: Float[Tensor, "h w"], labels: Any, folder: Path, name: str) -> dict[str, Any]:
+def write_confidence(confidence: Float[Tensor, "*space"], labels: Any, folder: Path, name: str) -> dict[str, Any]:
     """The mean over the pixels; null where there are none."""
     return {"confidence": confidence.mean().item() if confidence.numel() else None}
 

@@ -1,8 +1,6 @@
 """Where the pictures of a prediction come from: files, folders, arrays; each with a key that names its results."""
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,56 +12,41 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from visionkit.datasets.images import SUFFIXES, eight_bit, read_image
+from visionkit.datasets.transforms import Resize
 from visionkit.errors import DataError
+from visionkit.prediction.items import Item, Opened, files_in, keys_of, split, unique
+from visionkit.types import Sample
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A picture that is read when its turn comes."""
+class Pictures:
+    """Reads pictures as the bundle's training did: with its channels, resized to its size."""
 
-    key: str
-    """Unique; a relative path without suffix, which names the results."""
-    path: str
-    read: Callable[[], UInt8[Tensor, "c h w"]]
+    def __init__(self, preprocessing: Mapping[str, Any]) -> None:
+        self.channels = preprocessing["channels"]
+        self.resize = Resize(preprocessing["size"]) if preprocessing["size"] else None
 
+    def find(self, images: Any) -> list[Item]:
+        """As of ``Reader``. Raises DataError: D40 nothing there, D41 no picture in a folder."""
+        paths, arrays = split(images)
+        files = unique(file for path in paths for file in files_in(path, _is_picture, "pictures", SUFFIXES))
+        found = [
+            Item(key, str(file), partial(self._open, partial(read_image, file, self.channels)))
+            for key, file in zip(keys_of(files, lambda path: path.stem), files, strict=True)
+        ]
+        for index, array in enumerate(one for item in arrays for one in _arrays(item)):
+            key = f"image_{index:04d}"
+            found.append(Item(key, "", partial(self._open, partial(_to_tensor, array, key, self.channels))))
+        return found
 
-def pictures(images: Any, channels: int) -> list[Picture]:
-    """Every picture in a file, a folder, an array or a list of these, none of them read yet.
-
-    Raises DataError: D40 nothing there, D41 no picture in a folder.
-    """
-    items = list(images) if isinstance(images, list | tuple) else [images]
-    named = [file for item in items if isinstance(item, str | Path) for file in _files(Path(item))]
-    files = list({os.path.abspath(file): file for file in named}.values())  # each once
-    keys = _keys(files)
-    found = [
-        Picture(key, str(file), partial(read_image, file, channels)) for key, file in zip(keys, files, strict=True)
-    ]
-    arrays = (array for item in items if not isinstance(item, str | Path) for array in _arrays(item))
-    for index, array in enumerate(arrays):
-        key = f"image_{index:04d}"
-        found.append(Picture(key, "", partial(_to_tensor, array, key, channels)))
-    return found
+    def _open(self, read: Callable[[], UInt8[Tensor, "c h w"]]) -> Opened:
+        image = read()
+        if self.resize is None:
+            return Opened(image, image)
+        return Opened(image, self.resize(Sample(image=image), np.random.default_rng(0))["image"])
 
 
-def _files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise DataError("D40", path, "there is no such file or folder", "check the path")
-    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-    if not files:
-        raise DataError("D41", path, "holds no pictures", f"pictures end in {' '.join(sorted(SUFFIXES))}")
-    return files
-
-
-def _keys(files: Sequence[Path]) -> list[str]:
-    """Paths below the folder that all share; with their suffixes where two would else be the same."""
-    absolute = [Path(os.path.abspath(file)) for file in files]
-    root = os.path.commonpath([file.parent for file in absolute]) if absolute else ""
-    relative = [file.relative_to(root) for file in absolute]
-    bare = [path.with_suffix("").as_posix() for path in relative]
-    return bare if len(set(bare)) == len(bare) else [path.as_posix() for path in relative]
+def _is_picture(file: Path) -> bool:
+    return file.suffix.lower() in SUFFIXES
 
 
 def _arrays(item: Any) -> Iterator[Any]:

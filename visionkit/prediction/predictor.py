@@ -1,27 +1,29 @@
-"""Predictor: a bundle and pictures in, predictions and pictures of them out."""
+"""Predictor: a bundle and pictures or volumes in, predictions and pictures of them out."""
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Shaped, UInt8
 from PIL import Image
 from torch import Tensor
 
 from visionkit.bundle import folder as bundle
 from visionkit.datasets.collate import collate
-from visionkit.datasets.transforms import Resize
 from visionkit.drawing import side_by_side
 from visionkit.errors import ConfigError, VisionkitError, nearest
 from visionkit.files import replaced_file
+from visionkit.layers.channels_last import channels_last, channels_last_
 from visionkit.network import Network
-from visionkit.prediction.outputs import KINDS, write_picture
-from visionkit.prediction.pictures import Picture, pictures
+from visionkit.prediction.items import Item, Opened, Reader
+from visionkit.prediction.outputs import KINDS, Kind, write_picture
+from visionkit.prediction.pictures import Pictures
+from visionkit.prediction.volumes import Volumes
 from visionkit.types import Prediction, Sample, Task
 
 
@@ -33,18 +35,25 @@ class Result:
     path: str
     """The picture's file; empty where it came from memory."""
     predictions: dict[str, Prediction]
-    image: UInt8[Tensor, "c h w"]
+    image: Shaped[Tensor, "c *space"]
     tasks: dict[str, Task]
+    spacing_mm: Tensor | None = None
+    """Of a volume's voxels along d, h, w."""
+    kinds: Mapping[str, Kind] = field(default_factory=lambda: KINDS)
 
     def draw(self, task: str | None = None) -> UInt8[np.ndarray, "h w 3"]:
         """The picture with one task's prediction, or with those of all tasks side by side."""
         names = list(self.predictions) if task is None else [task]
         sample: Sample = {"key": self.key, "path": self.path, "image": self.image}
+        if self.spacing_mm is not None:
+            sample["spacing_mm"] = self.spacing_mm
         drawn = {name: self.tasks[name].draw(sample, self.predictions[name]) for name in names}
         return drawn[names[0]] if len(names) == 1 else side_by_side(drawn)
 
     def save(self, folder: str | Path) -> dict[str, Any]:
         """Writes ``<task>/<kind of value>/<key>.png`` and ``<task>/overlay/<key>.png``; returns the line as JSON.
+
+        The mask of a volume is ``<task>/mask/<key>_mask.nii.gz``.
 
         File names in the line are relative to ``folder``.
         """
@@ -55,7 +64,7 @@ class Result:
             tasks[task] = {"overlay": overlay}
             for kind, value in prediction.items():
                 labels, name = self.tasks[task].labels, f"{task}/{kind}/{self.key}"
-                tasks[task] |= KINDS[kind].write(value, labels, folder, name)  # type: ignore[arg-type]
+                tasks[task] |= self.kinds[kind].write(value, labels, folder, name)  # type: ignore[arg-type]
         return {"key": self.key, "path": self.path, "size": list(self.image.shape[1:]), "tasks": tasks}
 
 
@@ -75,11 +84,12 @@ class Predictor:
     def __init__(self, network: Network, info: bundle.Info, device: str | torch.device | None = None) -> None:
         self.device = _device(device)
         # The format in which it was trained, because the bits of a convolution depend on it.
-        last = info.preprocessing.get("channels_last", True)
-        self.memory_format = torch.channels_last if last else torch.contiguous_format
+        self.channels_last = info.preprocessing.get("channels_last", True)
         self.network = network.to(self.device).eval()
-        self.network.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+        if self.channels_last:
+            channels_last_(self.network)
         self.info = info
+        self.reader: Reader = _READERS[info.preprocessing.get("spatial_dims", 2)](info.preprocessing)
 
     @classmethod
     def load(
@@ -110,6 +120,7 @@ class Predictor:
         Args:
             images: a file, a folder (with all folders in it), a PIL image, a ``uint8`` array (h, w, c), a tensor
                 (c, h, w) or (b, c, h, w) of bytes or of floats in 0..1 (rounded to bytes), or a list of these.
+                Of volumes: a NIfTI file, a folder of them, or numbers in the order (channels,) depth, height, width.
             batch_size: pictures of one size in a row that are computed together. 1 gives exactly the bits of an
                 evaluation; more is faster on a GPU.
             tasks: names of the tasks to run; all by default.
@@ -119,44 +130,43 @@ class Predictor:
         Raises DataError for pictures, ConfigError C70 for a task that the bundle lacks.
         """
         names = _chosen(tasks, list(self.network.named_tasks))
-        found = pictures(images, self.info.preprocessing["channels"])
-        samples = self._read(found, errors)
-        for _, alike in groupby(samples, key=lambda pair: pair[1]["image"].shape):
+        opened = self._open(self.reader.find(images), errors)
+        for _, alike in groupby(opened, key=lambda pair: pair[1].given.shape):
             while chunk := list(islice(alike, max(1, batch_size))):
                 yield from self._run(chunk, names)
 
-    def _read(self, found: Iterable[Picture], errors: list[VisionkitError] | None) -> Iterator[tuple[Tensor, Sample]]:
-        """The picture as it is, and the sample that the network is given."""
-        size = self.info.preprocessing["size"]
-        for picture in found:
+    def _open(self, found: Iterable[Item], errors: list[VisionkitError] | None) -> Iterator[tuple[Item, Opened]]:
+        for item in found:
             try:
-                image = picture.read()
+                yield item, item.open()
             except VisionkitError as error:
                 fitting = _without_dataset(error)
                 if errors is None:
                     raise fitting from error
                 errors.append(fitting)
-                continue
-            sample: Sample = {"key": picture.key, "path": picture.path, "image": image}
-            yield image, Resize(size)(sample, np.random.default_rng(0)) if size else sample
 
-    def _run(self, chunk: Sequence[tuple[Tensor, Sample]], names: Collection[str]) -> Iterator[Result]:
-        batch = collate([sample for _, sample in chunk])
-        batch["image"] = batch["image"].to(self.device, memory_format=self.memory_format)
+    def _run(self, chunk: Sequence[tuple[Item, Opened]], names: Collection[str]) -> Iterator[Result]:
+        batch = collate([Sample(key=item.key, path=item.path, image=opened.given) for item, opened in chunk])
+        image = batch["image"].to(self.device)
+        batch["image"] = channels_last(image) if self.channels_last else image
         batch["valid"] = batch["valid"].to(self.device)
         with torch.inference_mode():
             predicted = self.network.predict(batch, names)
-        for row, (image, sample) in enumerate(chunk):
-            own = {name: _unbatched(values, row, sample["image"], image) for name, values in predicted.items()}
-            tasks = {name: self.network.tasks[name] for name in names}
-            yield Result(sample["key"], sample["path"], own, image, tasks)  # type: ignore[arg-type]
+        tasks = {name: self.network.named_tasks[name] for name in names}
+        for row, (item, opened) in enumerate(chunk):
+            own = {name: _unbatched(values, row, opened) for name, values in predicted.items()}
+            yield Result(item.key, item.path, own, opened.image, tasks, opened.spacing_mm, opened.kinds)
 
 
-def _unbatched(prediction: Prediction, row: int, seen: Tensor, image: Tensor) -> Prediction:
-    values = {}
+_READERS: dict[int, Callable[[Mapping[str, Any]], Reader]] = {2: Pictures, 3: Volumes}
+"""What reads the inputs, by the number of spatial dimensions."""
+
+
+def _unbatched(prediction: Prediction, row: int, opened: Opened) -> Prediction:
+    values, size = {}, opened.image.shape[1:]
     for kind, value in prediction.items():
         one = value[row].cpu().clone()  # type: ignore[index]  # an ordinary tensor that does not keep its batch alive
-        values[kind] = one if seen.shape == image.shape else KINDS[kind].restore(one, image.shape[1:])
+        values[kind] = one if opened.given.shape[1:] == size else opened.kinds[kind].restore(one, size)
     return values  # type: ignore[return-value]
 
 

@@ -2,39 +2,26 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torchmetrics import MetricCollection
 
-from visionkit import drawing
 from visionkit.errors import ConfigError, nearest
-from visionkit.layers.blocks import CONV, DROPOUT, LINEAR_MODE
-from visionkit.layers.strides import per_axis
-from visionkit.layers.valid import real_size
-from visionkit.metrics.segmentation import SegmentationMetrics, confusion_matrix, iou
-from visionkit.types import (
-    IGNORE_INDEX,
-    Batch,
-    Classes,
-    Decoder,
-    Features,
-    Inference,
-    Monitor,
-    Prediction,
-    Sample,
-    Stride,
-)
-
-_FIGURES = ("miou", "pixel_accuracy", "mean_accuracy")
+from visionkit.layers.blocks import CONV, DROPOUT
+from visionkit.metrics.collections import by_pixel
+from visionkit.metrics.overlap import dice
+from visionkit.metrics.segmentation import confusion_matrix, iou
+from visionkit.tasks import panels
+from visionkit.tasks.heads import DeepSupervision, enlarged
+from visionkit.types import IGNORE_INDEX, Batch, Classes, Decoder, Features, Inference, Monitor, Prediction, Sample
 
 
 class Segmentation(nn.Module):
-    """Decoder, a convolution to one score for each class, weighted losses, and mean IoU.
+    """Decoder, a convolution to one score for each class, weighted losses, and metrics.
 
     Args:
         decoder: called as ``decoder(channels=, strides=, spatial_dims=)``.
@@ -45,29 +32,38 @@ class Segmentation(nn.Module):
         monitor: metric that checkpoints are compared by.
         dropout: share of the decoder's channels that training drops before the last convolution.
         head_kernel_size: odd size of the last convolution, which gives the scores.
+        head_bias: whether it has one.
+        metrics: called with the classes; ``by_pixel`` by default. ``by_case`` is for volumes.
+        deep_supervision: weights of the loss on the decoder's maps in training, finest first, as ``DeepSupervision``.
 
     Raises ConfigError where there are no classes, no loss is switched on, or the monitored metric does not exist.
     """
 
     target: ClassVar[str] = "mask"
+    pointwise: ClassVar[bool] = True
 
     def __init__(
         self,
         decoder: Callable[..., Decoder],
         losses: Mapping[str, nn.Module],
         channels: Sequence[int],
-        strides: Sequence[Stride],
+        strides: Sequence[int],
         spatial_dims: int,
         labels: Classes | None,
         inference: Inference | None = None,
         monitor: Monitor | None = None,
         dropout: float = 0.0,
         head_kernel_size: int = 1,
+        head_bias: bool = True,
+        metrics: Callable[[Classes], MetricCollection] = by_pixel,
+        deep_supervision: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
         self.labels = _checked(labels)
+        self.metrics = metrics(self.labels)
         self.monitor = monitor or Monitor("miou", "max")
-        _check_monitor(self.monitor.metric, self.labels)
+        _check_monitor(self.monitor.metric, self.metrics, self.labels)
+        self.score_name, self.score = _SCORES[spatial_dims]
         self.inference = inference
         self.losses = nn.ModuleDict({name: loss for name, loss in losses.items() if loss.weight != 0})
         if not self.losses:
@@ -75,25 +71,31 @@ class Segmentation(nn.Module):
             raise ConfigError("C43", "task.losses", "every loss has weight 0", fix)
         self.decoder = decoder(channels=channels, strides=strides, spatial_dims=spatial_dims)
         self.dropout = DROPOUT[spatial_dims](dropout)
+        classes, padding = len(self.labels), head_kernel_size // 2
         self.head = CONV[spatial_dims](
-            self.decoder.out_channels, len(self.labels), head_kernel_size, padding=head_kernel_size // 2
+            self.decoder.out_channels, classes, head_kernel_size, padding=padding, bias=head_bias
         )
-        self.mode = LINEAR_MODE[spatial_dims]
-        self.metrics = MetricCollection([SegmentationMetrics(len(self.labels))])
+        self.deep: DeepSupervision | None = None
+        if deep_supervision:
+            self.deep = DeepSupervision(self.decoder, deep_supervision, classes, spatial_dims, head_bias)
 
     def forward(self, features: Features, size: Sequence[int]) -> Float[Tensor, "b k *space"]:
         """Logits at ``size``: computed at the decoder's stride, enlarged linearly, the padding cut off."""
-        logits = self.head(self.dropout(self.decoder(features)))
-        scale = [float(length) for length in per_axis(self.decoder.stride, len(size))]
-        if max(scale) > 1:
-            logits = F.interpolate(logits, scale_factor=scale, mode=self.mode, align_corners=False)
-        return logits[(slice(None), slice(None), *(slice(0, length) for length in size))]
+        return self._scores(self.decoder(features), size)
 
     def loss(self, features: Features, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        """Every term that is switched on, times its weight."""
+        """Every term that is switched on, times its weight; with deep supervision its mean over the maps."""
         target = _truth(batch)
-        logits = self(features, target.shape[1:])
-        return {name: loss.weight * loss(logits, target) for name, loss in self.losses.items()}
+        size = target.shape[1:]
+        if self.deep is None:
+            shares, pairs = [1.0], [(self(features, size), target)]
+        else:
+            maps = self.decoder.deep(features)  # type: ignore[attr-defined]
+            shares, pairs = self.deep.weights, [(self._scores(maps[0], size), target), *self.deep(maps, target)]
+        return {
+            name: loss.weight * sum(share * loss(*pair) for share, pair in zip(shares, pairs, strict=True))
+            for name, loss in self.losses.items()
+        }
 
     def decide(self, outputs: Float[Tensor, "b k *space"], batch: Batch) -> Prediction:
         """The most probable class of each pixel (the first of several) and its softmax probability."""
@@ -102,59 +104,57 @@ class Segmentation(nn.Module):
         return {"mask": mask, "confidence": (best - outputs.logsumexp(1)).exp()}
 
     def update(self, prediction: Prediction, batch: Batch) -> None:
-        """Adds the labelled pixels of a batch to the confusion matrix."""
-        self.metrics.update(prediction["mask"], _truth(batch))
+        """Adds a batch to the metrics; they leave out what is not labelled."""
+        truth = _truth(batch)
+        self.metrics.update(prediction["mask"].to(truth.device), truth, spacing_mm=batch.get("spacing_mm"))
 
     def scores(self, prediction: Prediction, batch: Batch) -> list[float]:
-        """Mean IoU of each sample over the classes true or predicted in it; 1 where nothing is labelled."""
+        """Of each picture the mean IoU, of each volume the mean Dice without background; 1 where there is nothing."""
         figures = [self._score(*pair) for pair in zip(prediction["mask"], _truth(batch), strict=True)]
         return [1.0 if math.isnan(figure) else figure for figure in figures]
 
     def draw(self, sample: Sample, prediction: Prediction | None = None) -> UInt8[np.ndarray, "h w 3"]:
         """Image, truth and prediction side by side, and a legend of the classes that occur.
 
-        The padding is cut off. Volumes are shown by their middle slice. Unlabelled pixels stay as they are.
+        The padding is cut off. Volumes are shown by three planes. Unlabelled pixels stay as they are.
         """
-        image, masks = _real_part(sample, prediction)
-        colors = self.labels.colors or drawing.palette(len(self.labels))
+        truth = _truth(sample) if "mask" in sample else None
+        image, masks = panels.real_part(sample, truth, prediction)
         captions = {"image": "image", "truth": "truth", "prediction": "prediction"}
         figure = self._score(masks["prediction"], masks["truth"]) if len(masks) == 2 else math.nan
         if not math.isnan(figure):
-            captions["prediction"] += f", mean IoU {figure:.2f}"
-        if image.ndim == 4:
-            middle = image.shape[1] // 2
-            image, masks = image[:, middle], {name: mask[middle] for name, mask in masks.items()}
-        picture = drawing.fit(drawing.to_uint8_rgb(image))
-        panels, seen = {captions["image"]: picture}, set()
-        for name, mask in masks.items():
-            panels[captions[name]] = drawing.overlay(picture, drawing.fit(mask.numpy()), colors)
-            seen.update(mask.unique().tolist())
-        shown = [index for index in range(len(self.labels)) if index in seen]
-        names = [self.labels.names[index] for index in shown]
-        return drawing.side_by_side(panels, names, [colors[index] for index in shown])
+            captions["prediction"] += f", {self.score_name} {figure:.2f}"
+        if image.ndim == 3:
+            return panels.of_picture(image, masks, captions, self.labels)
+        spacing = sample["spacing_mm"].tolist() if "spacing_mm" in sample else [1.0] * 3
+        return panels.of_volume(image, masks, captions, self.labels, spacing)
+
+    def _scores(self, finest: Float[Tensor, "b c *coarse"], size: Sequence[int]) -> Float[Tensor, "b k *space"]:
+        return enlarged(self.head(self.dropout(finest)), self.decoder.stride, size)
 
     def _score(self, mask: Int64[Tensor, "*space"], truth: Int64[Tensor, "*space"]) -> float:
-        """Mean IoU, NaN where nothing is labelled."""
-        return float(iou(confusion_matrix(mask, truth, len(self.labels))).nanmean())
+        """Figure of one sample, NaN where nothing is labelled."""
+        return self.score(confusion_matrix(mask.to(truth.device), truth, len(self.labels)))
+
+
+def mean_iou(confusion: Int64[Tensor, "k k"]) -> float:
+    """Over the classes true or predicted; NaN where there are none."""
+    return float(iou(confusion).nanmean())
+
+
+def mean_dice(confusion: Int64[Tensor, "k k"]) -> float:
+    """Over the classes true or predicted, without the background; NaN where there are none."""
+    return float(dice(confusion)[1:].nanmean())
+
+
+_SCORES = {2: ("mean IoU", mean_iou), 3: ("mean Dice", mean_dice)}
+"""What one sample is judged by, by the number of spatial dimensions."""
 
 
 def _truth(batch: Batch | Sample) -> Int64[Tensor, "b *space"]:
     """The mask, ignored where the picture is not real."""
     mask = batch["mask"]
     return mask.masked_fill(~batch["valid"], IGNORE_INDEX) if "valid" in batch else mask
-
-
-def _real_part(sample: Sample, prediction: Prediction | None) -> tuple[Tensor, dict[str, Int64[Tensor, "*space"]]]:
-    """Image and masks on the CPU without padding, which lies at the end of every axis."""
-    image, masks = sample["image"].cpu(), {}
-    if "mask" in sample:
-        masks["truth"] = _truth(sample).cpu()
-    if prediction is not None:
-        masks["prediction"] = prediction["mask"].cpu()
-    if "valid" in sample:
-        real = tuple(slice(0, length) for length in real_size(sample["valid"]))
-        image, masks = image[(slice(None), *real)], {name: mask[real] for name, mask in masks.items()}
-    return image, masks
 
 
 def _checked(labels: Classes | None) -> Classes:
@@ -167,7 +167,9 @@ def _checked(labels: Classes | None) -> Classes:
     return labels
 
 
-def _check_monitor(metric: str, labels: Classes) -> None:
-    choices = [*_FIGURES, *(f"{name}/{label}" for name in ("iou", "accuracy") for label in labels.names)]
-    if metric not in choices:
-        raise ConfigError("C47", "task.monitor.metric", f"there is no {metric!r}", nearest(metric, choices))
+def _check_monitor(monitored: str, metrics: MetricCollection, labels: Classes) -> None:
+    parts: list[Any] = list(metrics.values())
+    choices = [name for metric in parts for name in metric.figures]
+    choices += [f"{name}/{label}" for metric in parts for name in metric.class_figures for label in labels.names]
+    if monitored not in choices:
+        raise ConfigError("C47", "task.monitor.metric", f"there is no {monitored!r}", nearest(monitored, choices))
