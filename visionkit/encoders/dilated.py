@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -67,7 +66,8 @@ class DilatedEncoder(nn.Module):
         self.normalise = Normalise(in_chans) if spatial_dims == 2 else nn.Identity()
         self.embed = CONV[spatial_dims](in_chans, widths[0], patch, stride=patch)
         self.embed_norm = nn.LayerNorm(widths[0])
-        rates = iter(torch.linspace(0, drop_path_rate, sum(depths)).tolist())
+        total = sum(depths)
+        rates = (drop_path_rate * block / max(1, total - 1) for block in range(total))
         self.stages = nn.ModuleList(
             DilatedStage(width, n, group, [next(rates) for _ in range(depth)], mlp_ratio)
             for width, n, depth in zip(widths, heads, depths, strict=True)

@@ -51,14 +51,16 @@ class DilatedAttention(nn.Module):
 
 
 def group_sizes(space: Sequence[int], group: Sequence[int]) -> list[int]:
-    """Tokens of a group along each axis: the whole grid where it holds no more tokens than a group, else the group,
-    cut to the grid. Written without a condition because that exports with free sizes.
+    """Tokens of a group along each axis: the group's, cut to the grid.
+
+    Where the grid is shorter than the group along both of its last axes, all of it is one group, as in the released
+    network. In an export the sizes stay fixed: padding and its mask do to pictures what cutting does.
     """
-    exceeds = torch.sym_min(1, prod(space) // (prod(group) + 1))
-    return [
-        exceeds * torch.sym_min(length, size) + (1 - exceeds) * length
-        for length, size in zip(space, group, strict=True)
-    ]
+    if torch.compiler.is_exporting():
+        return list(group)
+    if all(length < size for length, size in zip(space[-2:], group[-2:], strict=True)):
+        return list(space)
+    return [min(pair) for pair in zip(space, group, strict=True)]
 
 
 def to_groups(
