@@ -1,10 +1,19 @@
+from functools import partial
+from pathlib import Path
+
 import pytest
 import torch
 from omegaconf import OmegaConf
 
+from visionkit.bundle.onnx import export_onnx
 from visionkit.config import build, conf_dir
+from visionkit.decoders.unet import UNet
 from visionkit.encoders.dilated import DilatedEncoder
 from visionkit.errors import ConfigError
+from visionkit.losses.segmentation import CrossEntropy
+from visionkit.network import Network
+from visionkit.tasks.segmentation import Segmentation
+from visionkit.types import Classes
 
 
 def tiny(**options) -> DilatedEncoder:
@@ -58,3 +67,12 @@ def test_description_tells_the_parameters(name: str) -> None:
     encoder = build(OmegaConf.load(path))
     count = sum(value.numel() for value in encoder.parameters()) / 1e6
     assert f" {count:.1f} M parameters" in path.read_text().splitlines()[0]
+
+
+@pytest.mark.slow
+def test_onnx_of_free_size(tmp_path: Path) -> None:
+    """Grids below a group, and such that need padding: the export compares its results itself."""
+    pytest.importorskip("onnxscript")
+    task = partial(Segmentation, UNet, {"cross_entropy": CrossEntropy()})
+    network = Network(tiny(), {"segmentation": task}, {"mask": Classes(("a", "b"))})
+    assert export_onnx(network, tmp_path / "network.onnx", {}, {}).is_file()
