@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, TypedDict
 
 import numpy as np
-from jaxtyping import Bool, Float, Int64, UInt8
+from jaxtyping import Bool, Float, Float64, Int64, UInt8
 from torch import Tensor
 from torchmetrics import MetricCollection
 
@@ -17,7 +17,8 @@ class Sample(TypedDict, total=False):
     """One example before collation; a key is absent where a dataset does not carry that target.
 
     A dataset returns pictures as ``uint8`` in 0..255; on the device they become ``float32`` in 0..1.
-    Volumes are ``float32`` throughout. Normalisation by mean and deviation belongs to the encoder.
+    Volumes are ``float32`` throughout. Normalisation by mean and deviation belongs to the encoder; what depends
+    on a whole volume is the source's ``intensity``.
     """
 
     key: str
@@ -29,6 +30,8 @@ class Sample(TypedDict, total=False):
     """True where the picture is real, False where it was padded."""
     mask: Int64[Tensor, "*space"]
     """Class index of each pixel, IGNORE_INDEX where unknown."""
+    spacing_mm: Float64[Tensor, "n"]
+    """Of a volume: distance between the centres of neighbouring voxels along d, h, w."""
 
 
 class Batch(TypedDict, total=False):
@@ -39,6 +42,7 @@ class Batch(TypedDict, total=False):
     image: Float[Tensor, "b c *space"]
     valid: Bool[Tensor, "b *space"]
     mask: Int64[Tensor, "b *space"]
+    spacing_mm: Float64[Tensor, "b n"]
 
 
 class Prediction(TypedDict, total=False):
@@ -74,6 +78,8 @@ Transform = Callable[[Sample, np.random.Generator], Sample]
 
 Dense = Callable[[Float[Tensor, "b c *space"]], Float[Tensor, "b k *space"]]
 """Image in, map of the same size out: what sliding windows and flips are wrapped around."""
+Intensity = Callable[[Float[Tensor, "c *space"]], Float[Tensor, "c *space"]]
+"""New values of a whole image, from these values alone: the same in training, evaluation and prediction."""
 Inference = Callable[[Dense, Float[Tensor, "b c *space"]], Float[Tensor, "b k *space"]]
 
 

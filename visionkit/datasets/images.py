@@ -76,7 +76,7 @@ def read_image(path: str | Path, channels: int = 3) -> UInt8[Tensor, "c h w"]:
 
 def load(path: Path) -> Image.Image:
     """The decoded picture in its own mode, turned upright; ``format`` is kept. Raises as ``read_image``."""
-    size_bytes = _file_size(path)
+    size_bytes = file_size(path)
     try:
         with path.open("rb") as file:
             image = Image.open(file, formats=_FORMATS)
@@ -108,8 +108,11 @@ def eight_bit(image: Image.Image, path: Path) -> Image.Image:
     return Image.fromarray((values >> 8).astype(np.uint8))
 
 
-def _file_size(path: Path) -> int:
-    """Size in bytes of a file that can be opened without waiting (a pipe would block for ever)."""
+def file_size(path: Path) -> int:
+    """Size in bytes of a file that can be opened without waiting (a pipe would block for ever).
+
+    Raises DataError: D10 missing, D11 unreadable, D12 empty.
+    """
     try:
         status = path.stat()
     except FileNotFoundError:
