@@ -72,7 +72,7 @@ def test_fractions(flat):
     assert len(dataset) == 200
     error = code(lambda: Folder(root=flat, split="train", classes=["a", "b"], fractions=[0, 1, 0]))
     assert error.code == "D22"
-    assert "200 pictures" in error.what
+    assert "200 images" in error.what
     with pytest.raises(ConfigError, match="C53"):
         Folder(root=flat, split="train", classes=["a", "b"], fractions=[1, 1, 0])
 
