@@ -130,7 +130,7 @@ def _sample(
     low = np.floor(corners.min(axis=0)).astype(int).clip(0, np.subtract(plane.shape, 1))
     high = np.ceil(corners.max(axis=0)).astype(int).clip(low, np.subtract(plane.shape, 1)) + 1
     box = plane[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-    return affine_transform(box, matrix, offset - low, tuple(size), order=order, mode="constant", prefilter=False)
+    return affine_transform(box, matrix, offset - low, tuple(size), order=order, mode="grid-constant", prefilter=False)
 
 
 def _encode(sample: Sample) -> Shaped[np.ndarray, "d h w"]:
