@@ -1,4 +1,4 @@
-"""Patches of volumes: against plain slicing, an analytic field and rotated bodies; padding, choice of places, mistakes."""
+"""Patches of volumes: against plain slicing, an analytic field, rotated bodies; padding, places, mistakes."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,8 @@ def test_outside_a_small_volume_nothing_is_known(shape, turned):
     assert patch["image"].shape == (1, 8, 9, 10)
     assert torch.equal(patch["mask"] == IGNORE_INDEX, ~patch["valid"])
     assert (patch["image"][0][~patch["valid"]] == 0).float().mean() > 0.5  # linear reading reaches half a voxel out
-    assert patch["valid"].any() and not patch["valid"].all()
+    assert patch["valid"].any()
+    assert not patch["valid"].all()
     if not turned:
         assert torch.equal(patch["image"][0], (patch["mask"] + 1).float())
         assert patch["valid"].sum() == np.prod(np.minimum(shape, (8, 9, 10)))
@@ -79,7 +80,8 @@ def test_turning_keeps_lengths_in_millimetres(spacing):
     turned = patch["image"].numpy()[:, inside]
     angle = np.arctan2(turned[2], turned[1]) - np.arctan2(place[2][inside], place[1][inside])
     angle = np.angle(np.exp(1j * angle))[np.linalg.norm(place[1:, inside], axis=0) > 3]
-    assert np.ptp(angle) < 1e-3 and 0.01 < abs(angle.mean()) < np.radians(25)
+    assert np.ptp(angle) < 1e-3
+    assert 0.01 < abs(angle.mean()) < np.radians(25)
 
 
 def test_scaling_enlarges_bodies():
@@ -93,7 +95,8 @@ def test_scaling_enlarges_bodies():
 
 def test_rotations_are_rotations():
     matrix = rotation(np.array([0.3, -0.8, 1.2]))
-    assert np.allclose(matrix @ matrix.T, np.eye(3)) and np.linalg.det(matrix) == pytest.approx(1)
+    assert np.allclose(matrix @ matrix.T, np.eye(3))
+    assert np.linalg.det(matrix) == pytest.approx(1)
     assert np.allclose(rotation(np.array([np.pi / 2, 0, 0])) @ [0, 1, 0], [0, 0, 1])
 
 
@@ -104,7 +107,8 @@ def test_foreground_patches_hold_each_class_as_often():
     draw = Patch((4, 4, 4), foreground=1, p_rotation=0, p_scale=0)
     patches = [draw(volume, rng(seed))["mask"] for seed in range(200)]
     held = [sum(bool((patch == label).any()) for patch in patches) for label in (1, 2)]
-    assert sum(held) == 200 and 70 < held[0] < 130
+    assert sum(held) == 200
+    assert 70 < held[0] < 130
 
 
 def test_an_empty_mask_gives_any_patch():
@@ -115,13 +119,15 @@ def test_an_empty_mask_gives_any_patch():
 
 def test_without_mask_valid_and_spacing():
     patch = Patch((4, 4, 4), rotation_deg=10, p_rotation=1)({"image": torch.ones(2, 9, 9, 9)}, rng())
-    assert set(patch) == {"image", "valid"} and patch["image"].shape == (2, 4, 4, 4)
+    assert set(patch) == {"image", "valid"}
+    assert patch["image"].shape == (2, 4, 4, 4)
 
 
 def test_the_same_generator_gives_the_same_patch():
     cut = Patch((8, 8, 8), rotation_deg=20, scale=(0.7, 1.4), p_rotation=1, p_scale=1)
     first, again, other = (cut(sample(), rng(seed))["image"] for seed in (1, 1, 2))
-    assert torch.equal(first, again) and not torch.equal(first, other)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
 
 
 @pytest.mark.parametrize(
