@@ -97,6 +97,11 @@ class SlidingWindow:
                 yield slab[:, :, :done]
                 slab, begin = slab[:, :, done:], begin + done
 
+    def covers(self, space: Sequence[int]) -> bool:
+        """Whether one window holds a whole image of this size."""
+        sizes = [self.size] * len(space) if isinstance(self.size, int) else self.size
+        return all(length <= size for length, size in zip(space, sizes, strict=False))
+
     def _windows(self, space: Sequence[int]) -> Iterator[tuple[tuple[slice, ...], tuple[Tensor, ...]]]:
         """Place and weights along each axis; the weights of all windows over a pixel sum to one."""
         sizes = [self.size] * len(space) if isinstance(self.size, int) else list(self.size)

@@ -81,7 +81,8 @@ class Gamma:
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """Image c d h w; the rest stays."""
-        power, chosen, inverted = math.exp(rng.uniform(*np.log(self.power))), rng.random(), rng.random()
+        low, high = map(math.log, self.power)
+        power, chosen, inverted = math.exp(rng.uniform(low, high)), rng.random(), rng.random()
         if chosen >= self.p:
             return sample
         sign = -1.0 if inverted < self.p_inverted else 1.0
@@ -110,7 +111,8 @@ class Contrast:
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """Image c d h w; the rest stays."""
-        factor, shift, chosen = rng.uniform(*self.factor), rng.uniform(-self.shift, self.shift), rng.random()
+        (low, high), chosen = self.factor, rng.random()
+        factor, shift = rng.uniform(low, high), rng.uniform(-self.shift, self.shift)
         if chosen >= self.p:
             return sample
         mean, std = _moments(sample["image"])
