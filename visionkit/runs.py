@@ -79,7 +79,7 @@ def save_config(cfg: DictConfig, folder: Path) -> None:
 
 
 def save_command(folder: Path, overrides: list[str], choices: Mapping[str, Any], sweep: str | None) -> None:
-    """Writes what was typed, what was chosen of each group of the configuration, and the folder of the sweep, if any."""
+    """Writes what was typed, the choice of each group of the configuration, and the folder of the sweep, if any."""
     own = {str(group): option for group, option in choices.items() if not str(group).startswith("hydra/")}
     content = {"overrides": overrides, "choices": own, "sweep": sweep}
     with replaced_file(folder / COMMAND_FILE) as new:

@@ -1,4 +1,4 @@
-"""What run folders hold of themselves: what was typed, the configuration, the costs and the figures on the test split."""
+"""What run folders hold of themselves: what was typed, the configuration, the costs, the figures of the test."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -14,8 +14,8 @@ from visionkit.errors import ConfigError, UnsafeFileError, nearest
 from visionkit.runs import COMMAND_FILE, COSTS_FILE, load_config
 
 _MEND = "restore it, or leave this run out"
-_NUMBERS = ("parameters", "trained_parameters", "steps", "timed_steps")
-_NUMBERS += ("step_time_s", "images_per_second", "peak_memory_b", "processes")
+_COUNTS = ("parameters", "trained_parameters", "steps", "timed_steps", "processes")
+_NUMBERS = (*_COUNTS, "step_time_s", "images_per_second", "peak_memory_b")
 
 
 @dataclass(frozen=True)
@@ -58,15 +58,14 @@ def read_record(folder: Path) -> Record:
         UnsafeFileError: U30 a file is no JSON object, U31 it holds something else than it should.
     """
     costs, evaluation = folder / COSTS_FILE, folder / "evaluation" / "test" / "metrics.json"
-    labels = _load(folder / "labels.json").values()
-    names = [kind.get("names") if isinstance(kind, dict) else kind for kind in labels]
+    kinds = [kind for kind in _load(folder / "labels.json").values() if isinstance(kind, dict)]
     record = Record(
         folder,
         load_config(folder),
         _load(folder / COMMAND_FILE),
         _load(costs),
         _load(evaluation),
-        [[str(name) for name in own] for own in names if isinstance(own, list)],
+        [list(map(str, kind["names"])) for kind in kinds if "names" in kind],
     )
     wrong = [key for key in _NUMBERS if not isinstance(record.costs.get(key), int | float | None)]
     if wrong:
@@ -96,11 +95,14 @@ def _meant(place: str) -> list[Path]:
     return runs
 
 
-def _below(path: Path) -> list[Path]:
-    if (path / "config.yaml").is_file():
-        return [path]
-    inside = sorted(config.parent for config in path.glob("**/config.yaml"))
-    return inside or (list(_of_sweep(path)) if (path / "multirun.yaml").is_file() else [])
+def _below(path: Path) -> Iterator[Path]:
+    if (path / "config.yaml").is_file():  # what lies deeper, such as W&B's files, is no run
+        yield path
+    elif (path / "multirun.yaml").is_file():
+        yield from _of_sweep(path)
+    elif path.is_dir():
+        for child in sorted(path.iterdir()):
+            yield from _below(child)
 
 
 def _of_sweep(path: Path) -> Iterator[Path]:
