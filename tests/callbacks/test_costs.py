@@ -85,6 +85,8 @@ def test_memory_is_that_of_the_training(train, written, monkeypatch):
     begun = []
 
     class Peak:
+        earlier = 2
+
         def __init__(self, device):
             begun.append(device.type)
 
@@ -94,6 +96,7 @@ def test_memory_is_that_of_the_training(train, written, monkeypatch):
     monkeypatch.setattr(costs, "PeakMemory", Peak)
     train(Costs(), [1] * 3, max_epochs=1)
     assert (begun, written()["peak_memory_b"]) == (["cpu"], 12345)
+    assert written()["earlier_runs"] == 2
     monkeypatch.setattr(Peak, "bytes", lambda self: float("nan"))
     train(Costs(), [1] * 3, max_epochs=1)
     assert written()["peak_memory_b"] is None

@@ -281,7 +281,9 @@ def test_the_runs_of_a_sweep(capsys: pytest.CaptureFixture[str], sweep: Path, mo
     (folder,) = Path("runs/multirun").iterdir()
     of_sweep = json.loads(written(capsys, str(folder), kind="json"))
     assert of_sweep == json.loads(written(capsys, "runs/quickstart*", kind="json"))
-    assert of_sweep["notes"] == []
+    first, second = (f"runs/quickstart-{name}" for name in ("test_vit", "test_resnet"))
+    assert of_sweep["notes"] == [f"{second}: peak memory can hold what earlier runs of the same process freed"]
+    assert json.loads(Path(first, "costs.json").read_text())["earlier_runs"] == 0
     found = {run["encoder.model"]: run for run in of_sweep["runs"]}
     assert set(found) == {"test_vit", "test_resnet"}
     for run in found.values():

@@ -29,7 +29,7 @@ class Costs(Callback):
     - ``step_time_s``: median time from one optimizer step's end to the next, waiting for data included;
     - ``images_per_second``: images of these steps over their time, all processes together;
     - ``peak_memory_b``: see ``visionkit.memory.PeakMemory``, from the start of training to its end, validations
-      included, of the first process;
+      included, of the first process; ``earlier_runs`` of this process, on a CPU, can make it larger;
     - ``precision``, ``device``, ``processes``.
 
     Time and memory are those of the process that ended the training. The first steps of an epoch and those around a
@@ -105,6 +105,7 @@ class Costs(Callback):
             "step_time_s": median(times_s) if times_s else None,
             "images_per_second": images / sum(times_s) if sum(times_s) > 0 else None,
             "peak_memory_b": None if math.isnan(peak_b) else int(peak_b),
+            "earlier_runs": self._peak.earlier if self._peak else 0,
             "precision": str(trainer.precision),
             "device": device_name(pl_module.device),
             "processes": trainer.world_size,

@@ -166,6 +166,8 @@ def _lacks(record: Record, chosen: Sequence[tuple[str, str]]) -> Iterable[str]:
         yield "an older version did not keep its costs" if ended else "its training has not ended"
     elif record.costs.get("step_time_s") is None:
         yield "too few steps to time one"
+    if record.costs.get("earlier_runs"):
+        yield "peak memory can hold what earlier runs of the same process freed"
     if not record.evaluation:
         yield f"no test metrics (visionkit evaluate run={record.folder})"
         return

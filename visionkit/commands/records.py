@@ -14,7 +14,7 @@ from visionkit.errors import ConfigError, UnsafeFileError, nearest
 from visionkit.runs import COMMAND_FILE, COSTS_FILE, load_config
 
 _MEND = "restore it, or leave this run out"
-_COUNTS = ("parameters", "trained_parameters", "steps", "timed_steps", "processes")
+_COUNTS = ("parameters", "trained_parameters", "steps", "timed_steps", "processes", "earlier_runs")
 _NUMBERS = (*_COUNTS, "step_time_s", "images_per_second", "peak_memory_b")
 
 
