@@ -114,7 +114,7 @@ def max_block(in_channels: int, width: int, stride: int) -> Residual:
 
 
 def hybrid_block(in_channels: int, width: int, stride: int) -> Residual:
-    """``max_block``, but with a stride the mean of 2x2 cells and a 3x3 convolution (the paper's efficient bottleneck)."""
+    """``max_block``, but with a stride the mean of 2x2 cells and a 3x3 convolution (section 4)."""
     if stride == 1:
         return max_block(in_channels, width, stride)
     return _bottleneck(in_channels, width, stride, nn.Sequential(nn.AvgPool2d(stride), ConvNormAct(width, width)))
