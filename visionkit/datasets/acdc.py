@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from visionkit.datasets.hdf5 import Hdf5Reader
-from visionkit.datasets.nifti import SUFFIXES, file_name
+from visionkit.datasets.nifti_files import SUFFIXES, file_name
 from visionkit.datasets.pairs import SPLITS, Pair
 from visionkit.datasets.spacing import parse_spacing
 from visionkit.datasets.volume_pairs import Grid, VolumePairs

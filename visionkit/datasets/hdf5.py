@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from visionkit.datasets.images import file_size
-from visionkit.datasets.nifti import Volume, check_size, plain_volume, whole_numbers
+from visionkit.datasets.nifti import Volume, plain_volume, whole_numbers
+from visionkit.datasets.nifti_files import check_size
 from visionkit.errors import DataError, ResourceError
 
 

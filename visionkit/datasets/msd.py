@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from visionkit.datasets.listing import Share
-from visionkit.datasets.nifti import file_name
+from visionkit.datasets.nifti_files import file_name
 from visionkit.datasets.pairs import SPLITS, Pair
 from visionkit.datasets.volume_pairs import Grid, VolumePairs
 from visionkit.drawing import palette

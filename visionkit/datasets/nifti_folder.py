@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from visionkit.datasets.classes import read_classes
 from visionkit.datasets.listing import list_pairs
-from visionkit.datasets.nifti import SUFFIXES
+from visionkit.datasets.nifti_files import SUFFIXES
 from visionkit.datasets.pairs import SPLITS
 from visionkit.datasets.volume_pairs import Grid, VolumePairs
 from visionkit.errors import ConfigError, nearest

@@ -11,7 +11,8 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from visionkit.config import build
-from visionkit.datasets.nifti import SUFFIXES, Volume, file_name, plain_volume, read_volume, write_labels
+from visionkit.datasets.nifti import Volume, plain_volume, read_volume, write_labels
+from visionkit.datasets.nifti_files import SUFFIXES, file_name
 from visionkit.datasets.volume_pairs import Grid
 from visionkit.errors import DataError
 from visionkit.prediction.items import Item, Opened, files_in, keys_of, split, unique
