@@ -142,15 +142,17 @@ def test_no_cut_or_noise_escapes(tmp_path) -> None:
         path.write_bytes(content[:length])
         with pytest.raises(DataError):
             read_volume(path)
+    codes = set()
     for _ in range(400):
         noisy = bytearray(content)
         for place in rng.integers(0, 348, 4):
             noisy[place] = int(rng.integers(256))
         path.write_bytes(noisy)
         try:
-            assert np.isfinite(read_volume(path).array).all()
+            codes.add("" if np.isfinite(read_volume(path).array).all() else "not finite")
         except DataError as error:
-            assert error.code.startswith("D5")
+            codes.add(error.code)
+    assert {"", "D50"} < codes <= {"", "D50", "D51", "D52", "D53", "D54", "D55", "D56", "D57"}
 
 
 @pytest.mark.parametrize(("values", "code"), [(labels() + 0.5, "D58"), (image((4, 4, 4, 2)), "D54")])
