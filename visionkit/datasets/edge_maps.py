@@ -1,4 +1,4 @@
-"""Edge maps from the disk: those of several annotators in a .mat file, or one of a picture; and from masks."""
+"""Edge maps from the disk: those of several annotators in a .mat file, or one of a picture."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int, Int8
+from jaxtyping import Int8
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 from torch import Tensor
@@ -88,14 +88,6 @@ def read_drawing(path: Path, dark: bool = False) -> Int8[Tensor, "1 h w"]:
         fix = f"if its edges are {'bright' if dark else 'dark'}, set dataset.layout.dark={str(not dark).lower()}"
         raise DataError("D84", path, what, fix)
     return torch.from_numpy(edges.astype(np.int8))[None]
-
-
-def between(regions: Int[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
-    """Lines one pixel wide between regions: pixels whose right or lower neighbour belongs to another one."""
-    edges = np.zeros(regions.shape, dtype=bool)
-    edges[:, :-1] = regions[:, :-1] != regions[:, 1:]
-    edges[:-1] |= regions[:-1] != regions[1:]
-    return edges
 
 
 def _boundaries(cell: Any, path: Path) -> np.ndarray:

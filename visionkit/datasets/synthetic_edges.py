@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from visionkit.datasets.edge_maps import between
 from visionkit.datasets.synthetic import Shapes, draw
+from visionkit.drawing import boundaries
 from visionkit.seeding import generator
 from visionkit.types import Edges, Sample
 
@@ -62,4 +62,4 @@ def _drawn(rng: np.random.Generator, regions: np.ndarray) -> np.ndarray:
     seen[rng.random(len(seen)) < _FORGOTTEN] = 0
     down, right = (int(shift) for shift in rng.integers(0, 2, 2))
     moved = np.pad(seen[regions], ((down, 0), (right, 0)), mode="edge")
-    return between(moved[: regions.shape[0], : regions.shape[1]])
+    return boundaries(moved[: regions.shape[0], : regions.shape[1]])

@@ -49,7 +49,9 @@ class Resize:
         if old == self.size:
             return sample
         rows, columns = (nearest_index(before, after) for before, after in zip(old, self.size, strict=True))
-        planes: dict[str, Tensor] = {key: sample[key][rows[:, None], columns] for key in ("mask", "valid") if key in sample}
+        planes: dict[str, Tensor] = {
+            key: sample[key][rows[:, None], columns] for key in ("mask", "valid") if key in sample
+        }
         if "edges" in sample:
             planes["edges"] = resize_lines(sample["edges"], self.size)
         return {**sample, **planes, "image": _tensor(self._resize(_array(sample["image"])))}  # type: ignore[return-value,typeddict-item]
