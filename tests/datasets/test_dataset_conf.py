@@ -13,7 +13,9 @@ from omegaconf import OmegaConf
 from visionkit.datasets.transforms import Augment
 
 CONF = Path(__file__).parents[2] / "conf" / "dataset"
-FILES = [CONF / f"{name}.yaml" for name in ("camvid", "folder", "synthetic_shapes")]
+MASKS = ("camvid", "folder", "synthetic_shapes")
+EDGES = ("bsds500", "nyudv2", "biped", "edges_folder", "synthetic_edges")
+FILES = [CONF / f"{name}.yaml" for name in MASKS + EDGES]
 FIELDS = {"_target_", "layout", "root", "channels", "size", "batch_size", "eval_batch_size", "on_bad", "augment"}
 
 
@@ -44,10 +46,13 @@ def test_augmentation(path, channels):
             "key": "a",
             "image": torch.from_numpy(rng.integers(0, 256, (channels, height, width), dtype=np.uint8)),
             "mask": torch.from_numpy(rng.integers(-1, 5, (height, width))),
+            "edges": torch.from_numpy(rng.integers(-1, 2, (5, height, width), dtype=np.int8)),
         }
         result = augment(sample, rng)
         assert result["image"].shape == (channels, *result["mask"].shape)
         assert (result["mask"][~result["valid"]] == -1).all()
+        assert result["edges"].shape == (5, *result["mask"].shape)
+        assert (result["edges"][:, ~result["valid"]] == -1).all()
 
 
 def test_synthetic_shapes_need_no_files():
