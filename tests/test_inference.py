@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -169,3 +171,20 @@ def test_slabs_together_are_the_whole_and_none_comes_late(space, batch_size, ove
     assert torch.equal(torch.cat(slabs, 2), inference(lambda x: conv(x, kernel, padding=1), view))
     if batch_size == 1:
         assert max(slab.shape[2] for slab in slabs) <= size
+
+
+@pytest.mark.parametrize("space", [(5, 9), (12, 3), (20, 20), (1, 7, 12)])
+def test_padding_brings_every_window_to_its_size(space) -> None:
+    seen, view = [], image(*space)
+
+    def dense(x):
+        seen.append(tuple(x.shape[2:]))
+        return x + x.mean(dim=tuple(range(1, x.ndim)), keepdim=True)  # looks at the whole window
+
+    output = SlidingWindow(8, overlap=0, weighting="uniform", pad=True)(dense, view)
+    assert output.shape == view.shape
+    assert set(seen) == {(8,) * len(space)}
+    if max(space) <= 8:
+        share = math.prod(space) / 8 ** len(space)
+        mean = view.mean(dim=tuple(range(1, view.ndim)), keepdim=True)
+        torch.testing.assert_close(output, view + mean * share)

@@ -6,6 +6,7 @@ import torch
 from lightning.pytorch import Callback
 from toys import ToyDecoder, ToyEncoder, toy_datamodule, toy_module, toy_trainer
 
+from visionkit.inference import SlidingWindow
 from visionkit.losses.segmentation import CrossEntropy
 from visionkit.module import VisionModule, decay_groups, flatten
 from visionkit.multitask.balance import Fixed
@@ -75,6 +76,19 @@ def test_the_logged_loss_is_that_of_the_batch(tmp_path: Path) -> None:
     trainer.fit(toy_module(datamodule), datamodule=datamodule)
     assert float(trainer.callback_metrics["train/loss"]) == pytest.approx(Look.found)
     assert Look.found > 0
+
+
+@pytest.mark.parametrize(("window", "whole"), [(8, False), (64, True)])
+def test_validation_never_encodes_more_than_a_window(window: int, whole: bool, tmp_path: Path) -> None:
+    datamodule, sides = toy_datamodule(4), []
+    module = toy_module(datamodule)
+    module.tasks["segmentation"].inference = SlidingWindow(window, overlap=0)
+    module.network.encoder.register_forward_hook(lambda _, inputs, __: sides.append(max(inputs[0].shape[2:])))
+    trainer = toy_trainer(tmp_path)
+    trainer.validate(module, datamodule=datamodule, verbose=False)
+    assert 8 < max(datamodule.examples("val")["shapes"][0]["image"].shape) <= 64
+    assert (max(sides) > 8) == whole
+    assert ("val/segmentation/loss" in trainer.callback_metrics) == whole
 
 
 def test_only_matrices_decay() -> None:

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -5,7 +6,7 @@ from omegaconf import OmegaConf
 
 from visionkit.config import compose
 from visionkit.errors import ConfigError
-from visionkit.runs import discard, load_config, open_run, save_config, set_key
+from visionkit.runs import discard, load_config, open_run, save_command, save_config, set_key
 
 
 @pytest.fixture(autouse=True)
@@ -92,9 +93,16 @@ def test_a_damaged_configuration_is_named(tmp_path: Path) -> None:
         load_config(folder)
 
 
+def test_what_was_typed_is_kept_without_hydras_own_choices(tmp_path: Path) -> None:
+    save_command(tmp_path, ["+a=é"], {"encoder": "resnet18", "hydra/launcher": "basic"}, "runs/multirun/now")
+    kept = json.loads((tmp_path / "command.json").read_text(encoding="utf-8"))
+    assert kept == {"overrides": ["+a=é"], "choices": {"encoder": "resnet18"}, "sweep": "runs/multirun/now"}
+
+
 def test_a_run_that_failed_before_it_began_leaves_its_name() -> None:
     run = open_run(compose("train", []), "a")
     save_config(compose("train", ["run=runs/a"]), run.folder)
+    save_command(run.folder, ["seed=1"], {"encoder": "resnet18"}, None)
     discard(run)
     assert not run.folder.exists()
     run = open_run(compose("train", []), "a")

@@ -15,6 +15,7 @@ _GREETING = """visionkit: one encoder, many tasks. What to type:
   visionkit train experiment=NAME                   train (visionkit list experiments)
   visionkit evaluate run=runs/NAME                  metrics of a run
   visionkit report run=runs/NAME                    its report with pictures
+  visionkit compare RUN RUN ...                     a table of runs: metrics, speed, memory
   visionkit export run=runs/NAME                    one folder that runs anywhere
   visionkit predict BUNDLE PICTURES --out DIR       use it
   visionkit demo BUNDLE                             try it in the browser
@@ -73,6 +74,14 @@ def _predict(parser: ArgumentParser) -> None:
     _device(parser)
 
 
+def _compare(parser: ArgumentParser) -> None:
+    parser.description = "Runs side by side: what they differ in, test metrics, parameters, step time, peak memory."
+    parser.add_argument("runs", nargs="+", help="run folders, patterns, folders of runs or of a sweep")
+    parser.add_argument("--metric", help="names with commas between; those that checkpoints are compared by without it")
+    parser.add_argument("--sort", help="column that gives the order, such as miou, step_time_s, peak_memory_b")
+    parser.add_argument("--out", help="also write it to this file: .md, .csv or .json")
+
+
 def _demo(parser: ArgumentParser) -> None:
     parser.description = "A page in the browser on which pictures can be tried."
     parser.add_argument("bundle", help="folder that visionkit export wrote")
@@ -97,6 +106,7 @@ _ARGUMENTS: dict[str, Callable[[ArgumentParser], None]] = {
         "run=runs/NAME   folder of the run\nout=DIR         where to write (default: the run's bundle/)\n"
         "onnx=true       also an ONNX model\ncheckpoint=best which one: best, last",
     ),
+    "compare": _compare,
     "predict": _predict,
     "demo": _demo,
 }

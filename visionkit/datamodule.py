@@ -14,9 +14,10 @@ from torch.utils.data import Dataset as TorchDataset
 from visionkit.datasets.batches import EvalBatches, Passes, Place, TrainBatches
 from visionkit.datasets.collate import collate
 from visionkit.datasets.examples import Examples, OnBad
+from visionkit.datasets.intensity import WithIntensity
 from visionkit.datasets.transforms import Augment, Resize
 from visionkit.errors import ConfigError, DataError
-from visionkit.types import Batch, Dataset, Sample, Transform
+from visionkit.types import Batch, Dataset, Intensity, Sample, Transform
 
 
 class Source:
@@ -24,7 +25,9 @@ class Source:
 
     Args:
         layout: makes a split: ``layout(split="train"|"val"|"test", channels=..., [root=...])``.
-        augment: named albumentations in their order, for training only.
+        augment: named transforms in their order, for training only.
+        augmenter: makes one transform of them; of albumentations by default.
+        intensity: brings a whole volume's values to one scale, before everything else; None for pictures.
         root: folder of the data; None for data that is generated.
         channels: of the pictures, 1 or 3.
         size: ``[height, width]`` that every picture is resized to, or None for its own.
@@ -45,19 +48,22 @@ class Source:
         batch_size: int | Literal["auto"] = 8,
         eval_batch_size: int = 1,
         on_bad: OnBad = "error",
+        intensity: Intensity | None = None,
+        augmenter: Callable[[Mapping[str, Any]], Transform] = Augment,
     ) -> None:
         if batch_size != "auto":
             _check_number("dataset.batch_size", batch_size, 1, ", or auto")
         _check_number("dataset.eval_batch_size", eval_batch_size, 1)
         place: dict[str, Any] = {} if root is None else {"root": Path(root).expanduser()}
         self.split = lambda split: layout(split=split, channels=channels, **place)
-        self.augment = [Augment(augment)] if augment else []
-        self.resize: list[Transform] = [Resize(tuple(size))] if size else []
+        self.augment = [augmenter(augment)] if augment else []
+        self.prepare: list[Transform] = [WithIntensity(intensity)] if intensity else []
+        self.prepare += [Resize(tuple(size))] if size else []
         self.batch_size, self.eval_batch_size, self.on_bad = batch_size, eval_batch_size, on_bad
 
     def examples(self, split: str, seed: int = 0) -> Examples:
         """The samples of a split, augmented if it is the training split."""
-        transforms = self.resize + (self.augment if split == "train" else [])
+        transforms = self.prepare + (self.augment if split == "train" else [])
         return Examples(self.split(split), transforms, seed=seed, on_bad=self.on_bad)
 
 

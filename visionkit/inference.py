@@ -42,6 +42,8 @@ class SlidingWindow:
         overlap: least share of a window that its neighbour covers too, 0 up to but not including 1.
         batch_size: windows (times images) that pass through the model at once.
         weighting: ``gaussian`` (the middle of a window counts most) or ``uniform``.
+        pad: bring what is smaller than the window to its size by zeros around it (as nnU-Net does). For networks that
+            were trained on padded patches and whose normalisation looks at a whole window.
 
     Raises ConfigError where a value makes no sense.
     """
@@ -50,6 +52,7 @@ class SlidingWindow:
     overlap: float = 0.5
     batch_size: int = 4
     weighting: str = "gaussian"
+    pad: bool = False
 
     def __post_init__(self) -> None:
         sizes = [self.size] if isinstance(self.size, int) else list(self.size)
@@ -84,7 +87,7 @@ class SlidingWindow:
         slab, begin = None, 0
         for start in range(0, len(windows), step):
             chunk, after = windows[start : start + step], windows[start + step :]
-            maps = dense(torch.cat([image[(*_EVERY, *place)] for place, _ in chunk]))
+            maps = self._framed(dense, torch.cat([image[(*_EVERY, *place)] for place, _ in chunk]))
             maps = maps.to(torch.promote_types(maps.dtype, torch.float32))
             end = max(place[0].stop for place, _ in chunk)
             slab = _deepened(slab, maps, (images, maps.shape[1], end - begin, *image.shape[3:]))
@@ -97,15 +100,34 @@ class SlidingWindow:
                 yield slab[:, :, :done]
                 slab, begin = slab[:, :, done:], begin + done
 
+    def covers(self, space: Sequence[int]) -> bool:
+        """Whether one window holds a whole image of this size."""
+        return all(length <= size for length, size in zip(space, self._sizes(space), strict=True))
+
+    def _framed(self, dense: Dense, windows: Float[Tensor, "b c *space"]) -> Float[Tensor, "b k *space"]:
+        """The model's output, where wanted with zeros around windows that are smaller than they should be."""
+        space = windows.shape[2:]
+        missing = [max(0, size - length) for size, length in zip(self._sizes(space), space, strict=True)]
+        if not self.pad or not any(missing):
+            return dense(windows)
+        before = [n // 2 for n in missing]
+        frame = [n for first, both in zip(before, missing, strict=True) for n in (both - first, first)]
+        real = tuple(slice(first, first + length) for first, length in zip(before, space, strict=True))
+        return dense(F.pad(windows, frame[::-1]))[(*_EVERY, *real)]
+
     def _windows(self, space: Sequence[int]) -> Iterator[tuple[tuple[slice, ...], tuple[Tensor, ...]]]:
         """Place and weights along each axis; the weights of all windows over a pixel sum to one."""
+        sizes = self._sizes(space)
+        axes = [self._along(length, min(size, length)) for length, size in zip(space, sizes, strict=True)]
+        for window in product(*axes):
+            yield tuple(place for place, _ in window), tuple(weight for _, weight in window)
+
+    def _sizes(self, space: Sequence[int]) -> list[int]:
         sizes = [self.size] * len(space) if isinstance(self.size, int) else list(self.size)
         if len(sizes) != len(space):
             what = f"{len(sizes)} numbers for an image with {len(space)} axes"
             raise ConfigError("C44", "inference.size", what, "give one number, or one for each axis")
-        axes = [self._along(length, min(size, length)) for length, size in zip(space, sizes, strict=True)]
-        for window in product(*axes):
-            yield tuple(place for place, _ in window), tuple(weight for _, weight in window)
+        return sizes
 
     def _along(self, length: int, size: int) -> list[tuple[slice, Float[Tensor, " size"]]]:
         """Evenly spaced windows of one axis. Separable weights normalised here need no division afterwards."""

@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from visionkit.config import check_roots, choice, compose, conf_dir, explain, options
 from visionkit.errors import ConfigError, guard
-from visionkit.runs import Run, discard, load_config, open_run, save_config, set_key
+from visionkit.runs import Run, discard, load_config, open_run, save_command, save_config, set_key
 
 _RUN_OF_RANK_ZERO = "VISIONKIT_RUN"
 
@@ -85,11 +85,14 @@ def _is_first_process() -> bool:
 
 
 def _open(cfg: DictConfig) -> Run:
-    run = open_run(cfg, _name(cfg, HydraConfig.get().runtime.choices))
+    hydra_cfg = HydraConfig.get()
+    run = open_run(cfg, _name(cfg, hydra_cfg.runtime.choices))
     os.environ[_RUN_OF_RANK_ZERO] = str(run.folder)
     OmegaConf.update(cfg, "run", str(run.folder))
     if not run.resumed:
         save_config(cfg, run.folder)
+        sweep = hydra_cfg.sweep.dir if hydra_cfg.mode == RunMode.MULTIRUN else None
+        save_command(run.folder, list(hydra_cfg.overrides.task), hydra_cfg.runtime.choices, sweep)
     return run
 
 

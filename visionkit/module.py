@@ -1,6 +1,7 @@
 """VisionModule: the training loop that every task shares."""
 
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from lightning.pytorch import LightningModule
@@ -12,7 +13,7 @@ from visionkit.errors import ConfigError
 from visionkit.layers.channels_last import channels_last, channels_last_
 from visionkit.network import Network
 from visionkit.seeding import seed_model
-from visionkit.types import Batch, Features, Monitor, Prediction, Task
+from visionkit.types import Batch, Features, Monitor, Prediction, Streaming, Task
 
 
 class VisionModule(LightningModule):
@@ -85,12 +86,16 @@ class VisionModule(LightningModule):
         return {"loss": total, "terms": detached}
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Prediction]:
-        """Predictions of every task whose target the batch carries; its metrics and loss are updated."""
+        """Predictions of every task whose target the batch carries; its metrics and loss are updated.
+
+        The loss needs the features of the whole image: it leaves out images for which a task takes several windows.
+        """
         if not batch:
             return {}
         batch = self._laid_out(batch)
-        features = self.network.encode(batch["image"])
-        for name, terms in self.network.loss(batch, features).items():
+        whole = [name for name, task in self.tasks.items() if _in_one_pass(task, batch["image"].shape[2:])]
+        features = self.network.encode(batch["image"]) if whole else None
+        for name, terms in self.network.loss(batch, features, whole).items():
             self._loss(name).update(sum(terms.values()), weight=len(batch["key"]))
         return self._evaluate(batch, features)
 
@@ -102,8 +107,11 @@ class VisionModule(LightningModule):
         """Computes and logs the metrics of the whole validation set."""
         for name in self._losses:
             metric = self._loss(name)
-            if not self.trainer.sanity_checking:
-                self.log(f"val/{name}/loss", metric.compute())
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of nothing: every image took several windows
+                mean = metric.compute()
+            if not self.trainer.sanity_checking and not mean.isnan():
+                self.log(f"val/{name}/loss", mean)
             metric.reset()
         self._conclude("val")
 
@@ -164,6 +172,10 @@ class VisionModule(LightningModule):
 
     def _laid_out(self, batch: Batch) -> Batch:
         return cast(Batch, {**batch, "image": channels_last(batch["image"])}) if self.channels_last else batch
+
+
+def _in_one_pass(task: Task, space: Sequence[int]) -> bool:
+    return not isinstance(task.inference, Streaming) or task.inference.covers(space)
 
 
 def flatten(prefix: str, results: Mapping[str, Tensor], names: tuple[str, ...]) -> dict[str, Tensor]:

@@ -51,9 +51,12 @@ class Network(nn.Module):
         features = self.encode(image)
         return {name: task(features, image.shape[2:]) for name, task in self.named_tasks.items()}
 
-    def loss(self, batch: Batch, features: Features | None = None) -> dict[str, dict[str, Tensor]]:
-        """Loss terms of every task whose target the batch carries, from one pass of the encoder."""
-        wanted = {name: task for name, task in self.named_tasks.items() if task.target in batch}
+    def loss(
+        self, batch: Batch, features: Features | None = None, names: Collection[str] | None = None
+    ) -> dict[str, dict[str, Tensor]]:
+        """Loss terms of the named tasks whose target the batch carries (all by default), from one encoder pass."""
+        tasks = self.named_tasks
+        wanted = {name: tasks[name] for name in (tasks if names is None else names) if tasks[name].target in batch}
         if not wanted:
             return {}
         features = self.encode(batch["image"]) if features is None else features

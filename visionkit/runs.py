@@ -1,8 +1,10 @@
 """Run folders: where a run lives, what it was made with, and whether a command continues one."""
 
+import json
 import re
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -12,6 +14,7 @@ from yaml import YAMLError, safe_load
 from visionkit.errors import ConfigError, nearest
 from visionkit.files import replaced_file
 
+COMMAND_FILE, COSTS_FILE = "command.json", "costs.json"
 _FREE = ("run", "resume", "logger", "callbacks", "trainer", "checkpoint", "workers", "test", "export", "onnx")
 """Parts of the configuration that may differ when a run is continued."""
 
@@ -75,6 +78,14 @@ def save_config(cfg: DictConfig, folder: Path) -> None:
         new.write_text(OmegaConf.to_yaml(OmegaConf.create(plain)), encoding="utf-8")
 
 
+def save_command(folder: Path, overrides: list[str], choices: Mapping[str, Any], sweep: str | None) -> None:
+    """Writes what was typed, the choice of each group of the configuration, and the folder of the sweep, if any."""
+    own = {str(group): option for group, option in choices.items() if not str(group).startswith("hydra/")}
+    content = {"overrides": overrides, "choices": own, "sweep": sweep}
+    with replaced_file(folder / COMMAND_FILE) as new:
+        new.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def load_config(run: str | Path) -> DictConfig:
     """The configuration that a run was made with.
 
@@ -121,7 +132,7 @@ def set_key(cfg: DictConfig, change: str) -> None:
 
 def discard(run: Run) -> None:
     """Removes the folder of a run that failed before it began, so that the next try has its name."""
-    beginnings = {"config.yaml", "labels.json", "wandb_id.txt", "batch_sizes.json"}
+    beginnings = {"config.yaml", "labels.json", "wandb_id.txt", "batch_sizes.json", COMMAND_FILE}
     if not run.resumed and run.folder.is_dir() and {path.name for path in run.folder.iterdir()} <= beginnings:
         shutil.rmtree(run.folder)
 

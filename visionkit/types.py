@@ -109,6 +109,9 @@ class Streaming(Protocol):
     def stream(self, dense: Dense, image: Float[Tensor, "b c *space"]) -> Iterator[Float[Tensor, "b k *slab"]]:
         """Consecutive slabs along the first axis of space; together they are the whole output."""
 
+    def covers(self, space: Sequence[int]) -> bool:
+        """Whether one window holds a whole image of this size."""
+
 
 class Encoder(Protocol):
     """Image to feature maps: finest first, strides strictly increasing, each exactly size / stride.

@@ -64,14 +64,14 @@ def test_alone_it_says_what_to_type(capsys: pytest.CaptureFixture[str], argv: li
     assert all(f"visionkit {command}" in out for command in COMMANDS)
 
 
-@pytest.mark.parametrize("command", ["list", "check", "export", "predict", "demo"])
+@pytest.mark.parametrize("command", ["list", "check", "compare", "export", "predict", "demo"])
 def test_each_command_explains_itself(capsys: pytest.CaptureFixture[str], command: str) -> None:
     code, out, _ = call(capsys, command, "--help")
     assert code == 0
     assert f"usage: visionkit {command}" in out
 
 
-@pytest.mark.parametrize("argv", [["--help"], ["list"], ["predict", "--help"]], ids=str)
+@pytest.mark.parametrize("argv", [["--help"], ["list"], ["predict", "--help"], ["compare", "--help"]], ids=str)
 def test_what_needs_no_torch_does_not_import_it(argv: list[str]) -> None:
     code = f"import sys; from visionkit.cli import run\ntry: run({argv!r})\nexcept SystemExit: pass\n"
     code += "print(*[name for name in ('torch', 'lightning', 'timm') if name in sys.modules], file=sys.stderr)"

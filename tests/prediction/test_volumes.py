@@ -171,6 +171,4 @@ def test_preprocessing_of_a_run_is_that_of_its_dataset() -> None:
     expected |= {"spacing_mm": [2.0, 1.0, 1.0], "interpolation": "cubic"}
     assert bundle._preprocessing(source, 3) == expected
     assert bundle._preprocessing({"sources": {"a": source}}, 3) == expected
-    inside = {"channels": 1, "size": None, "layout": {"intensity": ZSCORE}}
-    assert bundle._preprocessing(inside, 3)["intensity"] == ZSCORE
     assert bundle._preprocessing({"channels": 3, "size": [8, 9], "layout": {}}, 2) == {"channels": 3, "size": [8, 9]}

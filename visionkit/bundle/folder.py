@@ -161,7 +161,7 @@ def _preprocessing(dataset: dict[str, Any], spatial_dims: int) -> dict[str, Any]
 def _of_volumes(source: dict[str, Any]) -> dict[str, Any]:
     layout = source["layout"]
     grid = {name: layout.get(name) for name in ("spacing_mm", "interpolation")}
-    return {"spatial_dims": 3, "intensity": source.get("intensity") or layout.get("intensity"), **grid}
+    return {"spatial_dims": 3, "intensity": source.get("intensity"), **grid}
 
 
 def _run_metrics(run: Path, source: Path, saved: Mapping[str, Any]) -> dict[str, Any]:

@@ -146,6 +146,14 @@ def report(arguments: Namespace) -> int:
     return 0
 
 
+def compare(arguments: Namespace) -> int:
+    """Prints the table of several runs."""
+    from visionkit.commands.compare import compare_runs
+
+    metrics = arguments.metric.split(",") if arguments.metric else []
+    return compare_runs(arguments.runs, metrics, arguments.sort, arguments.out)
+
+
 def _counted(found: Any) -> Any:
     """Shows on a terminal how far it is."""
     for number, result in enumerate(found, start=1):
@@ -186,6 +194,7 @@ COMMANDS: Mapping[str, Any] = {
     "train": train,
     "evaluate": evaluate,
     "report": report,
+    "compare": compare,
     "export": export,
     "predict": predict,
     "demo": demo,

@@ -131,9 +131,10 @@ def _examine(dataset: Dataset, index: int) -> tuple[Sample, list[DataError]]:
 
 def _doubts(sample: Sample) -> Iterator[Finding]:
     path, key = sample.get("path") or sample["key"], sample["key"]
-    height, width = sample["image"].shape[1:]
-    if min(height, width) < _SMALL_PX:
-        yield Finding(path, "D34", f"is only {width} x {height} pixels", "see that this is meant", "warning", key)
+    size = sample["image"].shape[1:]
+    if sum(length >= _SMALL_PX for length in size) < 2:  # a volume may be a single slice
+        cells = f"{' x '.join(map(str, reversed(size)))} {'pixels' if len(size) == 2 else 'voxels'}"
+        yield Finding(path, "D34", f"is only {cells}", "see that this is meant", "warning", key)
     if "mask" in sample and bool((sample["mask"] < 0).all()):
         yield Finding(
             path, "D35", "its mask says nothing: every pixel is unknown", "see that this is meant", "warning", key

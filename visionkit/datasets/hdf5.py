@@ -60,7 +60,9 @@ class Hdf5Reader:
         array = file[self.name]
         if len(array.shape) != 3 or 0 in array.shape:
             shape = " x ".join(map(str, array.shape))
-            raise DataError("D54", path, f"{self.name!r} is of {shape}", "save it with three axes: slices, rows, columns")
+            raise DataError(
+                "D54", path, f"{self.name!r} is of {shape}", "save it with three axes: slices, rows, columns"
+            )
         check_size(array.shape, path)
         if array.dtype.kind not in "iufb":
             raise DataError("D57", path, f"{self.name!r} holds {array.dtype} values", "save it as numbers")

@@ -10,7 +10,8 @@ from timm.layers import DropPath
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from visionkit.encoders.mamba_weights import load_released, of_vmamba
+from visionkit.encoders.mamba_weights import of_vmamba
+from visionkit.encoders.released import load_released
 from visionkit.layers.blocks import ChannelNorm
 from visionkit.layers.normalise import Normalise
 from visionkit.layers.ssm import SelectiveSSM

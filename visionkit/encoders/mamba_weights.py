@@ -1,15 +1,10 @@
 """Weights of VMamba and Vim as their authors released them, under the names that they have here."""
 
 import re
-from collections.abc import Callable
-from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 
-from visionkit.encoders.weights import load_exactly, part, read_weights
-
-Tensors = dict[str, Tensor]
+from visionkit.encoders.released import Tensors, renamed
 
 _VMAMBA = (
     (r"^patch_embed\.", "stem."),
@@ -44,31 +39,9 @@ _BACKWARD = re.compile(r"_b(?=_log$|$|\.weight$|\.bias$)")
 """What marks the parameters of Vim's backward branch: ``conv1d_b.weight``, ``A_b_log``, ``D_b``."""
 
 
-def load_released(encoder: nn.Module, path: str | Path | None, convert: Callable[[Tensors], Tensors]) -> None:
-    """Loads an encoder of a trained network, or the authors' release into ``encoder.body``; nothing without a path.
-
-    Raises ConfigError C23 to C25 and UnsafeFileError U20 as ``read_weights`` and ``load_exactly``.
-    """
-    if not path:
-        return
-    tensors = read_weights(path)
-    ours = part(tensors, "encoder.") or (tensors if part(tensors, "body.") else {})
-    if ours:
-        load_exactly(encoder, ours, path)
-        return
-    body = encoder.get_submodule("body")
-    shapes = {name: tensor.shape for name, tensor in body.state_dict().items()}
-    # The same numbers in the same order: 1x1 convolutions for linear layers, two axes for one.
-    fitting = {
-        name: tensor.reshape(shapes[name]) if name in shapes and tensor.numel() == shapes[name].numel() else tensor
-        for name, tensor in convert(tensors).items()
-    }
-    load_exactly(body, fitting, path)
-
-
 def of_vmamba(tensors: Tensors) -> Tensors:
     """Tensors of ``VMambaBody`` from a classifier of github.com/MzeroMiko/VMamba."""
-    return _renamed({name: value for name, value in tensors.items() if not name.startswith("classifier.")}, _VMAMBA)
+    return renamed({name: value for name, value in tensors.items() if not name.startswith("classifier.")}, _VMAMBA)
 
 
 def of_vim(tensors: Tensors) -> Tensors:
@@ -80,13 +53,4 @@ def of_vim(tensors: Tensors) -> Tensors:
             joined[name] = value
         elif plain in joined:
             joined[plain] = torch.cat([joined[plain], value])
-    return _renamed(joined, _VIM)
-
-
-def _renamed(tensors: Tensors, rules: tuple[tuple[str, str], ...]) -> Tensors:
-    renamed = {}
-    for name, value in tensors.items():
-        for pattern, replacement in rules:
-            name = re.sub(pattern, replacement, name)
-        renamed[name] = value
-    return renamed
+    return renamed(joined, _VIM)

@@ -11,7 +11,8 @@ from timm.layers.weight_init import lecun_normal_
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from visionkit.encoders.mamba_weights import load_released, of_vim
+from visionkit.encoders.mamba_weights import of_vim
+from visionkit.encoders.released import load_released
 from visionkit.layers.normalise import Normalise
 from visionkit.layers.pyramid import SimplePyramid
 from visionkit.layers.ssm import SelectiveSSM

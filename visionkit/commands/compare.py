@@ -1,0 +1,103 @@
+"""``visionkit compare``: the table of several runs, on the terminal and as Markdown, CSV or JSON."""
+
+import csv
+import json
+import os
+from collections.abc import Callable, Mapping
+from io import StringIO
+from pathlib import Path
+
+from visionkit.commands.comparison import Column, Comparison, compare
+from visionkit.commands.records import find_runs, read_record
+from visionkit.errors import ConfigError, nearest
+from visionkit.files import replaced_file
+
+
+def compare_runs(places: list[str], metrics: list[str], sort: str | None, out: str | None) -> int:
+    """Prints the comparison, and writes it to ``out``; returns the exit code.
+
+    Raises:
+        ConfigError: C08 no run there, C67 a wrong metric, column or kind of file.
+        UnsafeFileError: U30, U31 a damaged file of a run.
+    """
+    writer = _writer(Path(out)) if out else None
+    comparison = compare([read_record(run) for run in find_runs(places)], metrics, sort)
+    _print(comparison)
+    if out and writer:
+        with replaced_file(Path(out)) as new:
+            new.write_text(writer(comparison), encoding="utf-8", newline="\n")
+        print(f"wrote {out}")
+    print("Next: visionkit report run=RUN shows the pictures and curves of one of them")
+    return 0
+
+
+def markdown(comparison: Comparison) -> str:
+    """A table with the best figures in bold, and the notes as a list."""
+    columns, common = readable(comparison)
+    rows = [[_escape(column.title) for column in columns], ["---:" if c.numeric else "---" for c in columns]]
+    for row in range(len(columns[0].values)):
+        cells = [(_escape(column.cells()[row]), row in column.best()) for column in columns]
+        rows.append([f"**{cell}**" if best else cell for cell, best in cells])
+    table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    notes = "".join(f"- {note}\n" for note in comparison.notes)
+    return "\n".join(part for part in (table, f"{common}\n" if common else "", notes) if part)
+
+
+def as_csv(comparison: Comparison) -> str:
+    """Every column with its key; seconds, bytes and whole numbers, empty where there is nothing."""
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([column.key for column in comparison.columns])
+    writer.writerows(zip(*[column.values for column in comparison.columns], strict=True))
+    return text.getvalue()
+
+
+def as_json(comparison: Comparison) -> str:
+    """``{"runs": [{key: value}], "notes": [...]}``; null where there is nothing."""
+    keys = [column.key for column in comparison.columns]
+    rows = zip(*[column.values for column in comparison.columns], strict=True)
+    content = {"runs": [dict(zip(keys, row, strict=True)) for row in rows], "notes": comparison.notes}
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def readable(comparison: Comparison) -> tuple[list[Column], str]:
+    """The columns for a person, and in one line the precision and device where all runs share them."""
+    columns, common = [], []
+    for column in (column for column in comparison.columns if column.shown):
+        known = {value for value in column.values if value is not None}
+        if column.key not in ("precision", "device") or len(known) > 1:
+            columns.append(column)
+        else:
+            common += [f"{column.title}: {value}" for value in known]
+    return columns, ", ".join(common)
+
+
+def _print(comparison: Comparison) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False, width=None if os.isatty(1) else 160)
+    columns, common = readable(comparison)
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in columns:
+        table.add_column(Text(column.title), justify="right" if column.numeric else "left", overflow="fold")
+    for row in range(len(columns[0].values)):
+        table.add_row(*[Text(c.cells()[row], style="bold" if row in c.best() else "") for c in columns])
+    console.print(table)
+    for line in [*([common] if common else []), *comparison.notes]:
+        console.print(Text(line), soft_wrap=True)
+
+
+def _writer(path: Path) -> Callable[[Comparison], str]:
+    if path.suffix not in _WRITERS:
+        raise ConfigError("C67", f"--out {path}", "is no kind of file for a table", nearest(path.suffix, _WRITERS))
+    return _WRITERS[path.suffix]
+
+
+def _escape(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+_WRITERS: Mapping[str, Callable[[Comparison], str]] = {".md": markdown, ".csv": as_csv, ".json": as_json}
