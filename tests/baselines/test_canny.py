@@ -25,7 +25,7 @@ def test_cut_at_a_threshold_it_is_opencvs_result(level):
     # Sobel of a ramp of one grey value a pixel is 8; slopes are passed on in eighths of a grey value.
     upper = 50 * (level / 100) ** 2 * 64
     expected = cv2.Canny(*(np.round(d * 8).astype(np.int16) for d in (dx, dy)), 0.4 * upper, upper, L2gradient=True)
-    found = (Canny()(image) >= level / 100 - 1e-6).numpy()
+    found = (Canny(2.0, 50.0, 0.4)(image) >= level / 100 - 1e-6).numpy()
     assert (found != (expected > 0)).mean() < 1e-3
     assert level > 60 or found.any()
 
@@ -33,7 +33,7 @@ def test_cut_at_a_threshold_it_is_opencvs_result(level):
 def test_a_step_is_one_line_at_its_place():
     image = torch.zeros(3, 30, 40, dtype=torch.uint8)
     image[:, :, 20:] = 200
-    edges = Canny()(image)
+    edges = Canny(2.0, 50.0, 0.4)(image)
     # 200 grey values under a Gaussian of deviation 2 rise by at most 200 / (2 sqrt(2 pi)) = 39.9 a pixel.
     rows = edges[5:25]
     assert ((rows > 0).sum(1) == 1).all()

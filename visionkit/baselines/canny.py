@@ -27,9 +27,9 @@ class Canny:
         low: lower threshold of the hysteresis as a share of the upper.
     """
 
-    sigma_px: float = 2.0
+    sigma_px: float = 2.5
     top: float = 50.0
-    low: float = 0.4
+    low: float = 0.5
 
     def __call__(self, image: UInt8[Tensor, "c h w"]) -> Float[Tensor, "h w"]:
         """Edges between 0 and 0.99; colour becomes grey by the mean of the channels."""
