@@ -3,9 +3,10 @@
 import pytest
 import torch
 from dataset_trees import SPLITS, picture
-from edge_trees import bsds_tree, lines
+from edge_trees import bsds_tree, lines, write_annotators
 
 from visionkit.datasets.bsds import BSDS
+from visionkit.datasets.check import check
 from visionkit.errors import ConfigError, DataError
 
 
@@ -56,6 +57,14 @@ def test_faults(tmp_path):
     for index in range(len(dataset)):
         found[dataset.key(index)] = [error.code for error in dataset.examine(index)[1]]
     assert found == {"val0": [], "val1": ["D24"], "val2": ["D80"], "val3": []}
+
+
+def test_a_picture_without_edges_is_a_doubt(tmp_path):
+    bsds_tree(tmp_path)
+    write_annotators(tmp_path / "groundTruth" / "val" / "val1.mat", lines(0, 3) * 0)
+    (tmp_path / "groundTruth" / "val" / "val2.mat").write_bytes(b"")
+    found = {(finding.key, finding.code, finding.severity) for finding in check(BSDS(root=tmp_path, split="val"))}
+    assert found == {("val1", "D85", "warning"), ("val2", "D12", "error")}
 
 
 @pytest.mark.realdata
