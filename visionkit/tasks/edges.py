@@ -128,11 +128,12 @@ def _known(batch: Batch | Sample) -> Int8[Tensor, "*b a h w"]:
 
 
 def _pictures(prediction: Prediction, batch: Batch) -> Iterator[tuple[Float[Tensor, "h w"], Int8[Tensor, "a h w"]]]:
-    """What was found and what was drawn, picture by picture without padding."""
+    """What was found and what was drawn, picture by picture without padding and without annotators who know nothing."""
     sizes = [real_size(valid) for valid in batch["valid"]] if "valid" in batch else itertools.repeat(())
     for found, drawn, size in zip(prediction["edges"], _known(batch), sizes, strict="valid" in batch):
         real = (..., *(slice(length) for length in size))
-        yield found[real], drawn[real]
+        knows = (drawn != IGNORE_INDEX).flatten(1).any(1)
+        yield found[real], drawn[knows][real]
 
 
 def _check_monitor(monitored: str, metrics: MetricCollection) -> None:
