@@ -18,12 +18,13 @@ from visionkit.encoders.conv import ConvEncoder
 from visionkit.errors import ConfigError
 from visionkit.layers.strides import per_axis
 from visionkit.network import Network, target_of
-from visionkit.types import Batch, Classes
+from visionkit.types import Batch, Classes, Edges
 
-LABELS: dict[str, Any] = {"mask": Classes(("sky", "road", "car"))}
+LABELS: dict[str, Any] = {"mask": Classes(("sky", "road", "car")), "edges": Edges()}
 """What a dataset would say of each target."""
 TARGETS: dict[str, Callable[[int, tuple[int, ...]], Any]] = {
-    "mask": lambda count, space: torch.randint(-1, 3, (count, *space))
+    "mask": lambda count, space: torch.randint(-1, 3, (count, *space)),
+    "edges": lambda count, space: torch.randint(-1, 2, (count, 3, *space), dtype=torch.int8),
 }
 """The truth of a batch for each target, from the number of samples and their size."""
 REFUSED = "C83"

@@ -13,7 +13,7 @@ FLOORS = [
     {"layers"},
     {"planes"},
     {"encoders", "decoders", "generation", "losses", "metrics", "text"},
-    {"tasks", "datasets", "multitask"},
+    {"tasks", "datasets", "multitask", "baselines"},
     {"network"},
     {"module", "datamodule", "checkpoint", "runs", "bundle", "prediction", "reports", "callbacks", "loggers"},
     {"assemble", "autobatch", "procedures", "published"},

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, TypedDict, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64, Int64, UInt8
+from jaxtyping import Bool, Float, Float64, Int8, Int64, UInt8
 from torch import Tensor
 from torchmetrics import MetricCollection
 
@@ -30,6 +30,8 @@ class Sample(TypedDict, total=False):
     """True where the picture is real, False where it was padded."""
     mask: Int64[Tensor, "*space"]
     """Class index of each pixel, IGNORE_INDEX where unknown."""
+    edges: Int8[Tensor, "a h w"]
+    """What each annotator drew: 1 on an edge, 0 elsewhere, IGNORE_INDEX where unknown. Pictures may differ in ``a``."""
     spacing_mm: Float64[Tensor, "n"]
     """Of a volume: distance between the centres of neighbouring voxels along d, h, w."""
 
@@ -42,6 +44,8 @@ class Batch(TypedDict, total=False):
     image: Float[Tensor, "b c *space"]
     valid: Bool[Tensor, "b *space"]
     mask: Int64[Tensor, "b *space"]
+    edges: Int8[Tensor, "b a h w"]
+    """Pictures with fewer annotators than others are filled with maps of IGNORE_INDEX."""
     spacing_mm: Float64[Tensor, "b n"]
 
 
@@ -51,6 +55,8 @@ class Prediction(TypedDict, total=False):
     mask: Int64[Tensor, "b *space"]
     confidence: Float[Tensor, "b *space"]
     """Probability of the chosen class."""
+    edges: Float[Tensor, "b h w"]
+    """Probability of an edge, 0..1."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,17 @@ class Classes:
 
     def __len__(self) -> int:
         return len(self.names)
+
+
+@dataclass(frozen=True)
+class Edges:
+    """How the edges of a dataset are judged.
+
+    Attributes:
+        tolerance: largest distance of a found edge from a drawn one, as a share of the picture's diagonal.
+    """
+
+    tolerance: float = 0.0075
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from visionkit.bundle import safety
 from visionkit.bundle.labels import labels_from_json, labels_to_json
 from visionkit.errors import ConfigError, StorageError, UnsafeFileError
 from visionkit.files import older, replaced_file
+from visionkit.types import Edges
 
 
 def save(folder: Path, seed: int = 0, **changes: Any) -> Path:
@@ -396,6 +397,7 @@ LABELS = [
     {"mask": {"kind": "classes", "names": ["a"], "colors": [[1, 2]]}},
     {"mask": {"kind": "classes", "names": ["a"], "colors": [[1, 2, 3.0]]}},
     {"mask": {"kind": "classes", "names": ["a"], "other": 1}},
+    {"edges": {"kind": "edges", "tolerance": "0.01"}},
 ]
 
 
@@ -410,6 +412,8 @@ def test_labels_come_back() -> None:
     assert plain["mask"]["kind"] == "classes"
     assert plain["mask"]["names"] == ["sky", "road", "tree"]
     assert labels_from_json(json.loads(json.dumps(plain)), Path("x")) == {"mask": CLASSES}
+    edges = {"edges": Edges(0.011)}
+    assert labels_from_json(json.loads(json.dumps(labels_to_json(edges))), Path("x")) == edges
     with pytest.raises(TypeError, match="Path"):
         labels_to_json({"mask": Path("x")})
 

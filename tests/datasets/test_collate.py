@@ -35,6 +35,18 @@ def test_padding_is_right_and_below():
         assert (batch["mask"][index][~expected] == -1).all()
 
 
+def test_annotators_of_different_number_are_filled_as_unknown():
+    one, three = (torch.ones(count, *size, dtype=torch.int8) for count, size in ((1, (4, 7)), (3, (6, 3))))
+    batch = collate([sample(4, 7, edges=one), sample(6, 3, edges=three)])
+    assert batch["edges"].shape == (2, 3, 6, 7)
+    assert batch["edges"].dtype == torch.int8
+    assert torch.equal(batch["edges"][0, :1, :4], one)
+    assert (batch["edges"][0, :, 4:] == -1).all()
+    assert (batch["edges"][0, 1:] == -1).all()
+    assert torch.equal(batch["edges"][1, :, :, :3], three)
+    assert (batch["edges"][1, :, :, 3:] == -1).all()
+
+
 def test_valid_of_a_sample_is_kept_and_padded():
     valid = torch.ones(4, 4, dtype=torch.bool)
     valid[0] = False

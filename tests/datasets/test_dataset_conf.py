@@ -45,9 +45,14 @@ def test_augmentation(name, channels):
         }
         if len(size) == 3:
             sample["image"] = sample["image"].float()
+        else:
+            sample["edges"] = torch.from_numpy(rng.integers(-1, 2, (5, *size), dtype=np.int8))
         result = augment(sample, rng)
         assert result["image"].shape == (channels, *result["mask"].shape)
         assert (result["mask"][~result["valid"]] == -1).all()
+        if len(size) == 2:
+            assert result["edges"].shape == (5, *result["mask"].shape)
+            assert (result["edges"][:, ~result["valid"]] == -1).all()
 
 
 def test_synthetic_shapes_need_no_files():

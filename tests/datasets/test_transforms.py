@@ -75,6 +75,20 @@ def test_image_mask_and_valid_stay_together(transform):
         assert padded > 0
 
 
+@pytest.mark.parametrize("annotators", [1, 4, 9])
+@pytest.mark.parametrize("transform", GEOMETRY, ids=lambda t: type(t).__name__)
+def test_every_annotators_edges_stay_with_the_mask(transform, annotators):
+    given = sample(classes=3)
+    # Annotator k draws class k % 3.
+    drawn = [torch.where(given["mask"] < 0, -1, given["mask"] == k % 3) for k in range(annotators)]
+    given["edges"] = torch.stack(drawn).to(torch.int8)
+    for seed in range(4):
+        result = Augment([transform])(given, rng(seed))
+        assert result["edges"].dtype == torch.int8
+        for k, edges in enumerate(result["edges"]):
+            assert torch.equal(edges, torch.where(result["mask"] < 0, -1, result["mask"] == k % 3).to(torch.int8))
+
+
 def test_padding_from_a_crop_larger_than_the_picture():
     result = Augment([A.RandomCrop(height=48, width=80, pad_if_needed=True, pad_position="top_left")])(sample(), rng())
     assert result["image"].shape == (3, 48, 80)
@@ -287,3 +301,13 @@ def test_resize_of_grey_and_without_mask():
     assert set(result) == {"key", "image"}
     with pytest.raises(ConfigError, match="C54"):
         Resize([0, 4])
+
+
+def test_resize_keeps_lines_whole():
+    given = sample(40, 60)
+    given["edges"] = torch.zeros(2, 40, 60, dtype=torch.int8)
+    given["edges"][0, 7] = 1
+    given["edges"][1, :, 11] = 1
+    small = Resize((10, 15))(given, rng())["edges"]
+    assert small[0].nonzero().tolist() == [[1, column] for column in range(15)]
+    assert small[1].nonzero().tolist() == [[row, 2] for row in range(10)]

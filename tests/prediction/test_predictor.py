@@ -13,9 +13,9 @@ from tiny_model import ALLOW, CLASSES, ENCODER, PREPROCESSING, TASK, tiny_networ
 import visionkit
 from visionkit.bundle import folder as bundle
 from visionkit.errors import ConfigError, DataError, VisionkitError
-from visionkit.prediction.outputs import KINDS, nearest_pixel, write_mask
+from visionkit.prediction.outputs import KINDS, linear, nearest_pixel, write_edges, write_mask
 from visionkit.prediction.predictor import Predictor, save_all
-from visionkit.types import Classes, Prediction
+from visionkit.types import Classes, Edges, Prediction
 
 
 def save(folder: Path, in_chans: int = 3, **preprocessing: Any) -> Path:
@@ -223,6 +223,27 @@ def test_many_classes_are_written_with_16_bits(tmp_path: Path) -> None:
         assert written.mode == mode
         assert np.asarray(written).tolist() == [[0, count - 1, unknown]]
         assert entry["shares"] == pytest.approx({"0": 1 / 3, str(count - 1): 1 / 3})
+
+
+def test_edges_are_written_bright_in_8_bits(tmp_path: Path) -> None:
+    edges = torch.tensor([[0.0, 0.25, 0.5], [1.0, 0.75, 0.002]])
+    entry = write_edges(edges, Edges(), tmp_path, "deep/x")
+    assert entry == {"edges": "deep/x.png", "edge_share": 0.5}
+    written = Image.open(tmp_path / "deep/x.png")
+    assert written.mode == "L"
+    assert np.asarray(written).tolist() == [[0, 64, 128], [255, 191, 1]]
+
+
+@pytest.mark.parametrize("size", [(3, 5), (12, 20), (1, 1), (6, 40)])
+def test_probability_at_another_size_is_mixed(size: tuple[int, int]) -> None:
+    ramp = torch.arange(10.0).div(10).expand(6, 10)
+    resized = linear(ramp, size)
+    assert resized.shape == size
+    # Away from the borders a straight ramp stays one, its centres where they were.
+    centres = (torch.arange(size[1]) + 0.5) * 10 / size[1] - 0.5
+    inner = (centres > 2) & (centres < 7)
+    torch.testing.assert_close(resized[0][inner], centres[inner] / 10, atol=1e-4, rtol=0)
+    torch.testing.assert_close(linear(torch.full((6, 10), 0.3), size), torch.full(size, 0.3))
 
 
 def test_every_value_of_a_prediction_can_be_written() -> None:

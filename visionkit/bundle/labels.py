@@ -7,9 +7,9 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from visionkit.errors import UnsafeFileError
-from visionkit.types import Classes
+from visionkit.types import Classes, Edges
 
-KINDS: dict[str, type] = {"classes": Classes}
+KINDS: dict[str, type] = {"classes": Classes, "edges": Edges}
 """The dataclasses of ``types.py`` that labels may be; nothing else is ever built from a file."""
 
 

@@ -139,3 +139,5 @@ def _doubts(sample: Sample) -> Iterator[Finding]:
         yield Finding(
             path, "D35", "its mask says nothing: every pixel is unknown", "see that this is meant", "warning", key
         )
+    if "edges" in sample and not bool((sample["edges"] == 1).any()):
+        yield Finding(path, "D85", "nobody drew an edge in it", "see that this is meant", "warning", key)

@@ -9,7 +9,7 @@ from torch import Tensor
 from visionkit.errors import DataError
 from visionkit.types import IGNORE_INDEX, Batch, Sample
 
-_FILL = {"mask": IGNORE_INDEX}
+_FILL = {"mask": IGNORE_INDEX, "edges": IGNORE_INDEX}
 """What a target is padded with where it is not 0."""
 
 

@@ -1,17 +1,18 @@
-"""Datasets of a picture and a mask for each sample, the two in files of their own."""
+"""Datasets of a picture and a mask (or another map of its size) for each sample, the two in files of their own."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
-from jaxtyping import Int64
+from jaxtyping import Int
 from torch import Tensor
 
 from visionkit.datasets.findings import Finding
 from visionkit.datasets.images import read_image
 from visionkit.errors import DataError
-from visionkit.types import Classes, Sample
+from visionkit.types import Sample
 
 SPLITS = ("train", "val", "test")
 
@@ -31,22 +32,24 @@ class Pairs:
 
     Args:
         pairs: with keys that differ.
-        classes: of the masks.
-        read_mask: path to class indices (MaskReader).
+        labels: what is to be known of the target, such as the classes of masks.
+        read_mask: path to the target, such as MaskReader; its last two axes are those of the picture.
         channels: 1 or 3.
         doubts: what the listing found strange without losing a sample.
+        target: its key in a sample.
     """
 
     def __init__(
         self,
         pairs: Sequence[Pair],
-        classes: Classes,
-        read_mask: Callable[[Path], Int64[Tensor, "h w"]],
+        labels: Any,
+        read_mask: Callable[[Path], Int[Tensor, "*n h w"]],
         channels: int = 3,
         doubts: Iterable[Finding] = (),
+        target: Literal["mask", "edges"] = "mask",
     ) -> None:
-        self.labels = {"mask": classes}
-        self.channels = channels
+        self.labels = {target: labels}
+        self.channels, self.target = channels, target
         self._pairs, self._read_mask, self._doubts = tuple(pairs), read_mask, tuple(doubts)
 
     def __len__(self) -> int:
@@ -57,7 +60,7 @@ class Pairs:
         return self._pairs[index].key
 
     def __getitem__(self, index: int) -> Sample:
-        """Reads one sample: image uint8 c h w, mask int64 h w, valid bool h w. Raises DataError."""
+        """Reads one sample: image uint8 c h w, the target, valid bool h w. Raises DataError."""
         sample, errors = self.examine(index)
         if errors:
             raise errors[0]
@@ -76,11 +79,11 @@ class Pairs:
         except DataError as error:
             errors.append(error)
         try:
-            sample["mask"] = self._read_mask(_mask_of(pair))
+            sample[self.target] = self._read_mask(_mask_of(pair))
         except DataError as error:
             errors.append(error)
-        if not errors and sample["mask"].shape != sample["valid"].shape:
-            errors.append(_wrong_size(pair, sample))
+        if not errors and sample[self.target].shape[-2:] != sample["valid"].shape:
+            errors.append(_wrong_size(pair, sample[self.target].shape[-2:], sample["valid"].shape))
         return sample, errors
 
     def problems(self) -> list[Finding]:
@@ -94,9 +97,8 @@ def _mask_of(pair: Pair) -> Path:
     return pair.mask
 
 
-def _wrong_size(pair: Pair, sample: Sample) -> DataError:
-    height, width = sample["mask"].shape
-    image_height, image_width = sample["valid"].shape
+def _wrong_size(pair: Pair, size: Sequence[int], image_size: Sequence[int]) -> DataError:
+    (height, width), (image_height, image_width) = size, image_size
     what = f"the mask is {width} x {height} pixels, its picture {pair.image} is {image_width} x {image_height}"
     turned = (height, width) == (image_width, image_height)
     fix = "turn it as the picture's EXIF orientation says" if turned else "make it of the picture's size"

@@ -2,7 +2,7 @@
 
 import colorsys
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -95,7 +95,7 @@ class Shapes:
         self.sizes = (_size(size), _size(size if max_size is None else max_size))
         self.shapes = [SHAPES[name] for name in classes]
         colors = ((0, 0, 0), *(shape.color for shape in self.shapes))
-        self.labels = {"mask": Classes(("background", *classes), colors)}
+        self.labels: Mapping[str, Any] = {"mask": Classes(("background", *classes), colors)}
 
     def __len__(self) -> int:
         return self.length
@@ -125,15 +125,20 @@ class Shapes:
         return torch.from_numpy((picture * 255 + 0.5).astype(np.uint8)).permute(2, 0, 1)
 
 
-def draw(rng: np.random.Generator, height: int, width: int, shapes: Sequence[Shape]) -> tuple[np.ndarray, np.ndarray]:
-    """A picture (float32 h w 3 in 0..1) and its mask (int64 h w: 0, or 1 + index in ``shapes``)."""
+def draw(
+    rng: np.random.Generator, height: int, width: int, shapes: Sequence[Shape], instances: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """A picture (float32 h w 3 in 0..1) and its mask (int64 h w: 0, or 1 + index in ``shapes``).
+
+    With ``instances`` the mask holds 0 or 1 + the number of the shape in the order of drawing.
+    """
     picture = _ground(rng, height, width)
     mask = np.zeros((height, width), dtype=np.int64)
     # One picture in twenty is empty: a network must be able to find nothing.
     count = 0 if not shapes or rng.random() < 0.05 else int(rng.integers(2, 7))
-    for _ in range(count):
+    for number in range(count):
         index = int(rng.integers(len(shapes)))
-        _place(rng, picture, mask, shapes[index], index + 1)
+        _place(rng, picture, mask, shapes[index], 1 + (number if instances else index))
     picture += rng.standard_normal((height, width, 1), dtype=np.float32) * np.float32(0.015)
     return picture.clip(0, 1), mask
 

@@ -21,7 +21,7 @@ from albumentations.core.composition import BaseCompose, TransformType
 from torch import Tensor
 
 from visionkit.errors import ConfigError, DataError
-from visionkit.layers.resize import nearest_index
+from visionkit.layers.resize import nearest_index, resize_lines
 from visionkit.types import IGNORE_INDEX, Sample
 
 _PADDED, _UNKNOWN, _FIRST = 0, 1, 2
@@ -32,7 +32,7 @@ class Resize:
     """Brings a sample to one size; nothing is random.
 
     The image shrinks by the mean of areas and grows bilinearly, axis by axis; mask and valid take the
-    nearest pixel by centres. A sample that has the size already is returned as it is.
+    nearest pixel by centres; lines of edges are kept whole. A sample that has the size already is returned as it is.
 
     Args:
         size: height and width in pixels.
@@ -49,7 +49,11 @@ class Resize:
         if old == self.size:
             return sample
         rows, columns = (nearest_index(before, after) for before, after in zip(old, self.size, strict=True))
-        planes = {key: sample[key][rows[:, None], columns] for key in ("mask", "valid") if key in sample}
+        planes: dict[str, Tensor] = {
+            key: sample[key][rows[:, None], columns] for key in ("mask", "valid") if key in sample
+        }
+        if "edges" in sample:
+            planes["edges"] = resize_lines(sample["edges"], self.size)
         return {**sample, **planes, "image": _tensor(self._resize(_array(sample["image"])))}  # type: ignore[return-value,typeddict-item]
 
     def _resize(self, image: np.ndarray) -> np.ndarray:
@@ -94,7 +98,7 @@ class Augment:
         """
         self._compose.set_random_state(rng, random.Random(int(rng.integers(2**63))))
         image = _array(sample["image"]).copy()
-        coded = {key: target.encode(sample) for key, target in _TARGETS.items()}
+        coded = {key: target.encode(sample) for key, target in _TARGETS.items() if target.always or key in sample}
         try:
             changed = self._compose(image=image, **coded)
         except Exception as error:  # whatever an outside transform raises is about this sample and this option
@@ -103,8 +107,8 @@ class Augment:
         if not isinstance(output, np.ndarray) or output.dtype != image.dtype or _tensor(output).ndim != 3:
             raise self._wrong_output(output)
         new: dict[str, Any] = {**sample, "image": _tensor(output)}
-        for key, target in _TARGETS.items():
-            new.update(target.decode(changed[key], sample))
+        for key in coded:
+            new.update(_TARGETS[key].decode(changed[key], sample))
         if new["image"].shape[0] != image.shape[2]:
             raise self._wrong_output(output)
         return new  # type: ignore[return-value]
@@ -135,6 +139,8 @@ class Target(NamedTuple):
     """What albumentations takes it for: mask, keypoints or bboxes."""
     encode: Callable[[Sample], Any]
     decode: Callable[[Any, Sample], dict[str, Tensor]]
+    always: bool = False
+    """Whether it passes even where a sample lacks the target."""
 
 
 def _encode_mask(sample: Sample) -> np.ndarray:
@@ -157,7 +163,19 @@ def _decode_mask(plane: np.ndarray, sample: Sample) -> dict[str, Tensor]:
     return {"mask": torch.from_numpy(plane.astype(np.int64)).sub_(_FIRST).clamp_(min=IGNORE_INDEX), **valid}
 
 
-_TARGETS: dict[str, Target] = {"mask": Target("mask", _encode_mask, _decode_mask)}
+def _encode_edges(sample: Sample) -> np.ndarray:
+    """Annotators as the channels of one plane, h w a."""
+    return _array(sample["edges"] + _FIRST).astype(np.uint8)
+
+
+def _decode_edges(plane: np.ndarray, sample: Sample) -> dict[str, Tensor]:
+    return {"edges": _tensor(plane).to(torch.int8).sub_(_FIRST).clamp_(min=IGNORE_INDEX)}
+
+
+_TARGETS: dict[str, Target] = {
+    "mask": Target("mask", _encode_mask, _decode_mask, always=True),
+    "edges": Target("mask", _encode_edges, _decode_edges),
+}
 
 
 def _parts(transform: TransformType) -> Iterator[Any]:

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int64
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 
 from visionkit.drawing import palette
 from visionkit.files import replaced_file
@@ -70,7 +71,20 @@ def write_confidence(confidence: Float[Tensor, "*space"], labels: Any, folder: P
     return {"confidence": confidence.mean().item() if confidence.numel() else None}
 
 
+def linear(value: Float[Tensor, "h w"], size: Sequence[int]) -> Float[Tensor, "new_h new_w"]:
+    """A map at another size, its values mixed bilinearly."""
+    return F.interpolate(value[None, None], size=tuple(size), mode="bilinear", antialias=True)[0, 0].clamp(0, 1)
+
+
+def write_edges(edges: Float[Tensor, "h w"], labels: Any, folder: Path, name: str) -> dict[str, Any]:
+    """Probability as an 8-bit grey PNG, edges bright; with the share of the pixels of at least one half."""
+    picture = Image.fromarray((edges.numpy() * 255).round().astype(np.uint8))
+    share = (edges >= 0.5).float().mean().item() if edges.numel() else None
+    return {"edges": write_picture(picture, folder, name), "edge_share": share}
+
+
 KINDS: dict[str, Kind] = {
     "mask": Kind(nearest_pixel, write_mask),
     "confidence": Kind(nearest_pixel, write_confidence),
+    "edges": Kind(linear, write_edges),
 }
