@@ -1,6 +1,5 @@
 """ACDC in both of its trees: splits by patient, frames with their truth, and what is missing."""
 
-import os
 from pathlib import Path
 
 import h5py
@@ -148,8 +147,8 @@ def test_bytes_that_are_no_hdf5_and_labels_that_are_none(tmp_path) -> None:
 
 
 @pytest.mark.realdata
-def test_the_real_subset() -> None:
-    place = Path(os.environ["VISIONKIT_DATA"]) / "acdc"
+def test_the_real_subset(real_data) -> None:
+    place = real_data / "acdc"
     splits = {split: Acdc(place, split) for split in ("train", "val", "test")}
     assert {split: len(layout) for split, layout in splits.items()} == {"train": 12, "val": 2, "test": 4}
     patients = [{layout.key(i).split("_")[0] for i in range(len(layout))} for layout in splits.values()]

@@ -1,7 +1,6 @@
 """The layout of the Medical Segmentation Decathlon: splits, classes, and each fault of dataset.json."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -155,8 +154,8 @@ def test_a_rounded_affine_is_the_same_affine(root) -> None:
 
 
 @pytest.mark.realdata
-def test_the_hippocampus() -> None:
-    place = Path(os.environ["VISIONKIT_DATA"]) / "msd_hippocampus"
+def test_the_hippocampus(real_data) -> None:
+    place = real_data / "msd_hippocampus"
     splits = {split: Decathlon(place, split, "Task04_Hippocampus") for split in ("train", "val", "test")}
     assert {split: len(layout) for split, layout in splits.items()} == {"train": 80, "val": 20, "test": 20}
     assert splits["val"].labels["mask"].names == ("background", "Anterior", "Posterior")
