@@ -14,7 +14,7 @@ from visionkit.layers.strides import increase, per_axis
 from visionkit.types import Stride
 
 CONFIGS = sorted(conf_dir().glob("encoder/*.yaml"))
-SIZES = {2: ((1, 1), (1, 7), (33, 65), (97, 131)), 3: ((1, 1, 7), (5, 33, 21))}
+SIZES = {2: ((1, 7), (33, 65)), 3: ((5, 33, 21),)}
 
 
 def divided(size: Sequence[int], stride: Stride) -> tuple[int, ...]:
