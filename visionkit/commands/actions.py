@@ -1,5 +1,6 @@
 """The commands of ``visionkit``, each from its parsed arguments to an exit code; heavy imports wait inside."""
 
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Collection, Mapping
@@ -46,7 +47,8 @@ def _show_parameters() -> int:
 
     from visionkit.published import agrees, published, size
 
-    console = Console()
+    piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    console = Console(width=160 if piped else None)
     table = Table("network", "input", "parameters", "published", "", "MACs", "published", "", "note", box=None)
     marks = {True: "equal", False: "differs", None: ""}
     for file in track(published(), "counting", console=console, transient=True):
