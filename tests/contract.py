@@ -18,13 +18,23 @@ from visionkit.encoders.conv import ConvEncoder
 from visionkit.errors import ConfigError
 from visionkit.layers.strides import per_axis
 from visionkit.network import Network, target_of
-from visionkit.types import Batch, Classes, Edges
+from visionkit.types import Batch, Cell, Charset, Classes, Edges, Objects, Table, TableTokens
 
-LABELS: dict[str, Any] = {"mask": Classes(("sky", "road", "car")), "edges": Edges()}
+LABELS: dict[str, Any] = {
+    "mask": Classes(("sky", "road", "car")),
+    "edges": Edges(),
+    "points": Objects(),
+    "text": Charset(tuple("abc ")),
+    "table": TableTokens(("<tr>", "</tr>", "<td>", "</td>"), tuple("abc")),
+}
 """What a dataset would say of each target."""
+TABLE = Table(("<tr>", "<td>", "</td>", "</tr>"), (Cell(("a", "b"), (1.0, 2.0, 9.0, 8.0)),))
 TARGETS: dict[str, Callable[[int, tuple[int, ...]], Any]] = {
     "mask": lambda count, space: torch.randint(-1, 3, (count, *space)),
     "edges": lambda count, space: torch.randint(-1, 2, (count, 3, *space), dtype=torch.int8),
+    "points": lambda count, space: [torch.rand(n, 2) * torch.tensor(space[::-1]) for n in range(count)],
+    "text": lambda count, space: ["", "ab", "c a"][:count],
+    "table": lambda count, space: [TABLE] * count,
 }
 """The truth of a batch for each target, from the number of samples and their size."""
 REFUSED = "C83"

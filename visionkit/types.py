@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, TypedDict, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64, Int8, Int64, UInt8
+from jaxtyping import Bool, Float, Float32, Float64, Int8, Int64, UInt8
 from torch import Tensor
 from torchmetrics import MetricCollection
 
@@ -32,12 +32,18 @@ class Sample(TypedDict, total=False):
     """Class index of each pixel, IGNORE_INDEX where unknown."""
     edges: Int8[Tensor, "a h w"]
     """What each annotator drew: 1 on an edge, 0 elsewhere, IGNORE_INDEX where unknown. Pictures may differ in ``a``."""
+    points: Float32[Tensor, "n 2"]
+    """Where the counted objects are: x, y in pixels, the first pixel's centre at (0.5, 0.5)."""
+    text: str
+    """What is written, in reading order and in the normal form of the labels."""
+    table: "Table"
+    """Structure and cells of a table."""
     spacing_mm: Float64[Tensor, "n"]
     """Of a volume: distance between the centres of neighbouring voxels along d, h, w."""
 
 
 class Batch(TypedDict, total=False):
-    """Collated samples: tensors gain a leading axis ``b``, strings become lists."""
+    """Collated samples: tensors gain a leading axis ``b``; strings, points and tables become lists."""
 
     key: list[str]
     path: list[str]
@@ -46,6 +52,9 @@ class Batch(TypedDict, total=False):
     mask: Int64[Tensor, "b *space"]
     edges: Int8[Tensor, "b a h w"]
     """Pictures with fewer annotators than others are filled with maps of IGNORE_INDEX."""
+    points: list[Float32[Tensor, "n 2"]]
+    text: list[str]
+    table: "list[Table]"
     spacing_mm: Float64[Tensor, "b n"]
 
 
@@ -57,6 +66,39 @@ class Prediction(TypedDict, total=False):
     """Probability of the chosen class."""
     edges: Float[Tensor, "b h w"]
     """Probability of an edge, 0..1."""
+    density: Float[Tensor, "b h w"]
+    """Objects a pixel; its sum is the count."""
+    text: Int64[Tensor, "b t"]
+    """Unicode code points of what was read, rows filled up with -1."""
+    token_confidence: Float[Tensor, "b t"]
+    """Probability of each token of a decoded sequence, rows filled up with NaN."""
+    text_confidence: Float[Tensor, "b"]
+    """Probability of a whole sequence as the decoder gives it."""
+    table: Int64[Tensor, "b t"]
+    """Unicode code points of a table's HTML, rows filled up with -1."""
+    cell_boxes: Float[Tensor, "b n 4"]
+    """Left, top, right, bottom of a table's cells in pixels, in reading order; rows filled up with NaN."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table: what stands in it, and where.
+
+    Attributes:
+        tokens: of its content, characters and inline tags such as ``<b>``.
+        box: left, top, right, bottom in pixels; None where it is not known or the cell is empty.
+    """
+
+    tokens: tuple[str, ...] = ()
+    box: tuple[float, float, float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as PubTabNet writes it: tokens of its structure, and a cell for every ``<td`` among them."""
+
+    structure: tuple[str, ...]
+    cells: tuple[Cell, ...]
 
 
 @dataclass(frozen=True)
@@ -79,6 +121,39 @@ class Edges:
     """
 
     tolerance: float = 0.0075
+
+
+@dataclass(frozen=True)
+class Objects:
+    """What the points of a dataset stand on."""
+
+    name: str = "people"
+
+
+@dataclass(frozen=True)
+class Charset:
+    """The characters that a dataset's text may hold, in the order of their ids.
+
+    Attributes:
+        characters: single code points (or grapheme clusters) in the normal form.
+        normalization: Unicode normal form of every text.
+        right_to_left: whether lines are read from the right.
+    """
+
+    characters: tuple[str, ...]
+    normalization: Literal["NFC", "NFD", "NFKC", "NFKD"] = "NFC"
+    right_to_left: bool = False
+
+    def __len__(self) -> int:
+        return len(self.characters)
+
+
+@dataclass(frozen=True)
+class TableTokens:
+    """The tokens that a dataset's tables are made of, in the order of their ids: of the structure, and of the cells."""
+
+    structure: tuple[str, ...]
+    content: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -151,6 +226,34 @@ class DeepDecoder(Decoder, Protocol):
         """Maps with ``deep_channels`` at ``deep_strides``."""
 
 
+class DecodingState(Protocol):
+    """What a sequence decoder remembers of ``b`` sequences that it has begun."""
+
+    lengths: Int64[Tensor, "b"]
+    """Tokens that each sequence has so far."""
+
+    def select(self, rows: Int64[Tensor, "r"]) -> "DecodingState":
+        """The state of these sequences, some perhaps several times: how a beam branches and how ended ones leave."""
+
+    def rewind(self, lengths: Int64[Tensor, "b"]) -> "DecodingState":
+        """The state that each sequence had when it was so long: how drafted tokens are taken back."""
+
+
+class SequenceDecoder(Protocol):
+    """The step interface that ``generation/`` works over: tables, lines and formulas alike.
+
+    Teacher forcing is one ``step`` over all tokens but the last.
+    """
+
+    vocabulary: int
+
+    def start(self, memory: Float[Tensor, "b n c"], valid: Bool[Tensor, "b n"] | None = None) -> DecodingState:
+        """State before the first token. ``memory`` is what is read, ``valid`` False where it is padding."""
+
+    def step(self, tokens: Int64[Tensor, "b k"], state: DecodingState) -> tuple[Float[Tensor, "b k v"], DecodingState]:
+        """Appends ``k`` tokens to each sequence; for each of them the logits of the token after it."""
+
+
 class Task(Protocol):
     """A torch module that owns decoder, losses and metrics of one kind of target.
 
@@ -165,10 +268,14 @@ class Task(Protocol):
     inference: Inference | None
     """Optional whole-image procedure (windows, scales, flips) around encoder and ``forward``.
 
-    A task may say ``pointwise = True``: ``decide`` looks at each place alone, so that slabs can be decided in turn."""
+    A task may say ``pointwise = True``: ``decide`` looks at each place alone, so that slabs can be decided in turn.
+    A task whose outputs are no maps of the image (text, tables) says ``dense = False`` and has no inference procedure.
+    """
 
     def __call__(self, features: Features, size: Sequence[int]) -> Tensor:
-        """Raw outputs (logits, density) at the image's size, which may be less than the features cover."""
+        """Raw outputs (logits, density, what a sequence is read from); maps are at the image's size, which may be less
+        than the features cover.
+        """
 
     def loss(self, features: Features, batch: Batch) -> dict[str, Tensor]:
         """Named terms, each a finite scalar already weighted; their sum is the task's loss."""

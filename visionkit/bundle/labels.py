@@ -7,9 +7,15 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from visionkit.errors import UnsafeFileError
-from visionkit.types import Classes, Edges
+from visionkit.types import Charset, Classes, Edges, Objects, TableTokens
 
-KINDS: dict[str, type] = {"classes": Classes, "edges": Edges}
+KINDS: dict[str, type] = {
+    "classes": Classes,
+    "edges": Edges,
+    "objects": Objects,
+    "charset": Charset,
+    "table_tokens": TableTokens,
+}
 """The dataclasses of ``types.py`` that labels may be; nothing else is ever built from a file."""
 
 

@@ -11,6 +11,8 @@ from visionkit.types import IGNORE_INDEX, Batch, Sample
 
 _FILL = {"mask": IGNORE_INDEX, "edges": IGNORE_INDEX}
 """What a target is padded with where it is not 0."""
+_RAGGED = {"points"}
+"""What stays a list, for there is more of it in some samples than in others."""
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
@@ -30,7 +32,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
             raise DataError("D31", row.get("path") or row.get("key", ""), what, "put them in datasets of their own")
     batch: dict[str, Any] = {name: [row[name] for row in rows] for name in first}
     for name, values in batch.items():
-        if isinstance(values[0], Tensor):
+        if isinstance(values[0], Tensor) and name not in _RAGGED:
             batch[name] = _pad(values, _FILL.get(name, 0))
     return batch  # type: ignore[return-value]
 
