@@ -61,6 +61,8 @@ def test_rewound_and_selected_states_go_on_as_if_nothing_had_been(begun):
     outputs, after = lstm(inputs[:, :2], back)
     rows = torch.tensor([2, 0, 2])
     chosen, _ = lstm(inputs[rows, :3], after.select(rows))
+    with pytest.raises(ValueError, match="last step"):
+        after.rewind(torch.tensor([3, 5, 4]))
     for row, length in enumerate((2, 6, 4)):
         tokens = torch.cat([inputs[row : row + 1, :length], inputs[row : row + 1, :2]], 1)
         plain, _ = lstm(tokens, state.select(torch.tensor([row])))

@@ -45,13 +45,17 @@ class AdditiveAttention(nn.Module):
 
 @dataclass(frozen=True)
 class RecurrentState:
-    """What an attention LSTM remembers of ``b`` sequences: the memory that it reads, and every state so far."""
+    """What an attention LSTM remembers of ``b`` sequences: the memory that it reads, and its states since the last step
+    began, so that the tokens of that step can be taken back.
+    """
 
     memory: Float[Tensor, "b n c"]
     keys: Float[Tensor, "b n a"]
     valid: Bool[Tensor, "b n"] | None
-    states: Float[Tensor, "b t 2*h"]
-    """Hidden and cell state after each token; the first is the one before any."""
+    states: Float[Tensor, "b k 2*h"]
+    """Hidden and cell state before the last step and after each of its tokens."""
+    before: Int64[Tensor, "b"]
+    """Tokens before the last step."""
     lengths: Int64[Tensor, "b"]
     condition: Float[Tensor, "b d"] | None = None
     """What is fed in at every step."""
@@ -60,26 +64,18 @@ class RecurrentState:
         """The state of these sequences."""
         valid = None if self.valid is None else self.valid[rows]
         condition = None if self.condition is None else self.condition[rows]
-        return RecurrentState(
-            self.memory[rows], self.keys[rows], valid, self.states[rows], self.lengths[rows], condition
-        )
+        parts = (self.states[rows], self.before[rows], self.lengths[rows])
+        return RecurrentState(self.memory[rows], self.keys[rows], valid, *parts, condition)
 
     def rewind(self, lengths: Int64[Tensor, "b"]) -> "RecurrentState":
-        """The state that each sequence had when it was so long."""
+        """The state that each sequence had when it was so long. Raises ValueError for what was before the last step."""
+        if bool((lengths < self.before).any()) or bool((lengths >= self.before + self.states.shape[1]).any()):
+            raise ValueError("an LSTM can take back the tokens of its last step alone")
         return replace(self, lengths=lengths)
 
     def newest(self) -> Float[Tensor, "b 2*h"]:
         """Hidden and cell state after each sequence's last token."""
-        return self.states[torch.arange(len(self.lengths), device=self.lengths.device), self.lengths]
-
-    def extended(self, states: Float[Tensor, "b k 2*h"]) -> "RecurrentState":
-        """With the states after ``k`` further tokens of each sequence, which may differ in length."""
-        count = states.shape[1]
-        kept = self.states[:, : int(self.lengths.max()) + 1] if len(self.lengths) else self.states
-        room = torch.cat([kept, torch.zeros_like(states)], 1)
-        places = self.lengths[:, None] + 1 + torch.arange(count, device=self.lengths.device)
-        places = places[..., None].expand(-1, -1, states.shape[2])
-        return replace(self, states=room.scatter(1, places, states), lengths=self.lengths + count)
+        return self.states[torch.arange(len(self.lengths), device=self.lengths.device), self.lengths - self.before]
 
 
 class AttentionLSTM(nn.Module):
@@ -114,21 +110,24 @@ class AttentionLSTM(nn.Module):
         hidden, cell = first.tanh().chunk(2, 1)
         states = torch.cat([hidden, cell], 1)[:, None]
         lengths = torch.zeros(len(memory), dtype=torch.long, device=memory.device)
-        return RecurrentState(memory, self.attention.keys(memory), valid, states, lengths, condition)
+        return RecurrentState(memory, self.attention.keys(memory), valid, states, lengths, lengths, condition)
 
     def forward(
         self, inputs: Float[Tensor, "b k e"], state: RecurrentState
     ) -> tuple[Float[Tensor, "b k d"], RecurrentState]:
         """For each further token the new hidden state and, behind it, what was attended to; and the new state."""
-        hidden, cell = state.newest().chunk(2, 1)
-        outputs, states = [], []
+        first = state.newest()
+        hidden, cell = first.chunk(2, 1)
+        outputs, states = [], [first]
         for token in inputs.unbind(1):
             query = _joined(hidden, state.condition)
             context, _ = self.attention(query, state.keys, state.memory, state.valid)
             hidden, cell = self.lstm(_joined(torch.cat([token, context], 1), state.condition), (hidden, cell))
             outputs.append(torch.cat([hidden, context], 1))
             states.append(torch.cat([hidden, cell], 1))
-        return torch.stack(outputs, 1), state.extended(torch.stack(states, 1))
+        lengths = state.lengths + inputs.shape[1]
+        new = replace(state, states=torch.stack(states, 1), before=state.lengths, lengths=lengths)
+        return torch.stack(outputs, 1), new
 
 
 def _joined(value: Float[Tensor, "b c"], condition: Float[Tensor, "b d"] | None) -> Float[Tensor, "b e"]:
