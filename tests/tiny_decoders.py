@@ -63,10 +63,14 @@ def every_sequence(decoder, memory, valid, max_length):
     ] + list(itertools.product(others, repeat=max_length))
     results = []
     for row in range(len(memory)):
-        scores = {}
-        for sequence in sequences:
-            inputs = torch.tensor([[START, *sequence[:-1]]])
-            steps = decoder(memory[row : row + 1], inputs, valid[row : row + 1]).log_softmax(-1)[0]
-            scores[sequence] = float(sum(step[token] for step, token in zip(steps, sequence, strict=True)))
-        results.append(scores)
+        # What fills shorter ones up comes after their end, and is not seen before it.
+        inputs = torch.tensor([[START, *sequence[:-1], *[0] * (max_length - len(sequence))] for sequence in sequences])
+        many = len(sequences)
+        steps = decoder(memory[row].expand(many, -1, -1), inputs, valid[row].expand(many, -1)).log_softmax(-1).tolist()
+        results.append(
+            {
+                sequence: sum(step[token] for step, token in zip(rows, sequence, strict=False))
+                for sequence, rows in zip(sequences, steps, strict=True)
+            }
+        )
     return results
