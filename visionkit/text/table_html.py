@@ -90,6 +90,9 @@ def span(cell: Any, name: str) -> int:
 
 def content_tokens(cell: Any) -> Iterator[str]:
     """Characters and inline tags of a cell, without the cell's own tag; a line break is a space."""
+    if not len(cell):
+        yield from cell.text or ""
+        return
     for event, node in etree.iterwalk(cell, events=("start", "end")):
         text = node.text if event == "start" else node.tail
         if node is not cell and node.tag in INLINE:
