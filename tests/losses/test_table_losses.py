@@ -67,16 +67,16 @@ def test_filled_same_as_written_out():
 
 
 def test_stages_change_at_their_steps_and_go_on_after_a_restart():
-    stages = Stages({0: 1.0, 2: 0.7, 3: 0.5})
+    stages = Stages([[0, 1.0], [2, 0.7], [3, 0.5]])
     assert [stages() for _ in range(2)] == [1.0, 1.0]
-    again = Stages({0: 1.0, 2: 0.7, 3: 0.5})
+    again = Stages([[0, 1.0], [2, 0.7], [3, 0.5]])
     again.load_state_dict(stages.state_dict())
     assert again.eval()() == 0.7
     assert again() == 0.7  # an evaluation is no step
     assert [again.train()() for _ in range(3)] == [0.7, 0.5, 0.5]
 
 
-@pytest.mark.parametrize("shares", [{1: 0.5}, {0: 0.0}, {0: 1.0, 5: 1.5}])
+@pytest.mark.parametrize("shares", [[[1, 0.5]], [[0, 0.0]], [[0, 1.0], [5, 1.5]], []])
 def test_what_are_no_stages_is_named(shares):
     with pytest.raises(ConfigError) as caught:
         Stages(shares)

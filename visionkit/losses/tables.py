@@ -1,6 +1,6 @@
 """Losses of table recognition: tokens of structure and cells, boxes, and how the two decoders are weighted in time."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -72,18 +72,18 @@ class Stages(nn.Module):
     The steps are counted here and kept with the weights, so that a run that goes on knows its stage.
 
     Args:
-        structure: share from this step on: ``{0: 1.0, 5000: 0.5}``.
+        structure: ``[step, share]`` pairs, each share from its step on: ``[[0, 1.0], [5000, 0.5]]``.
 
     Raises ConfigError C214 where no share is given for step 0, or one is not above 0 and at most 1.
     """
 
     steps: Tensor
 
-    def __init__(self, structure: Mapping[int, float] | None = None) -> None:
+    def __init__(self, structure: Sequence[Sequence[float]] = ((0, 0.5),)) -> None:
         super().__init__()
-        shares = {int(step): float(share) for step, share in (structure or {0: 0.5}).items()}
-        if min(shares) != 0 or not all(0 < share <= 1 for share in shares.values()):
-            fix = "write {0: 1.0, 5000: 0.5}: from which step on which share, above 0 and at most 1"
+        shares = {int(step): float(share) for step, share in structure}
+        if min(shares, default=1) != 0 or not all(0 < share <= 1 for share in shares.values()):
+            fix = "write [[0, 1.0], [5000, 0.5]]: from which step on which share, above 0 and at most 1"
             raise ConfigError("C214", "task.stages.structure", f"{shares} are no stages", fix)
         self.shares = dict(sorted(shares.items()))
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))

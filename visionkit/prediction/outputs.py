@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from visionkit.drawing import palette
 from visionkit.files import replaced_file
 from visionkit.layers.resize import nearest_index
+from visionkit.prediction.tables import moved_boxes, write_cell_boxes, write_table
 from visionkit.types import Classes
 
 
@@ -29,6 +30,8 @@ class Kind:
     """(value, size) -> the value for the picture's own size; the value was found at another."""
     write: Callable[[Tensor, Any, Path, str], dict[str, Any]]
     """(value, labels, folder, name without suffix) -> what the line in predictions.jsonl says of it, as JSON."""
+    move: Callable[[Tensor, Sequence[int], Sequence[int]], Tensor] | None = None
+    """(value, size at which it was found, size) -> the value, in place of ``restore`` where it is made of places."""
 
 
 def nearest_pixel(value: Tensor, size: Sequence[int]) -> Tensor:
@@ -83,8 +86,28 @@ def write_edges(edges: Float[Tensor, "h w"], labels: Any, folder: Path, name: st
     return {"edges": write_picture(picture, folder, name), "edge_share": share}
 
 
+def unchanged(value: Tensor, size: Sequence[int]) -> Tensor:
+    """What does not depend on the picture's size."""
+    return value
+
+
+def write_text_confidence(confidence: Float[Tensor, ""], labels: Any, folder: Path, name: str) -> dict[str, Any]:
+    """The number."""
+    return {"text_confidence": confidence.item()}
+
+
+def write_token_confidence(confidence: Float[Tensor, "t"], labels: Any, folder: Path, name: str) -> dict[str, Any]:
+    """The least of the tokens; null where there are none."""
+    known = confidence[~confidence.isnan()]
+    return {"least_token_confidence": known.min().item() if known.numel() else None}
+
+
 KINDS: dict[str, Kind] = {
     "mask": Kind(nearest_pixel, write_mask),
     "confidence": Kind(nearest_pixel, write_confidence),
     "edges": Kind(linear, write_edges),
+    "text_confidence": Kind(unchanged, write_text_confidence),
+    "token_confidence": Kind(unchanged, write_token_confidence),
+    "table": Kind(unchanged, write_table),
+    "cell_boxes": Kind(unchanged, write_cell_boxes, moved_boxes),
 }
