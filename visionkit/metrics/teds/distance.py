@@ -94,15 +94,17 @@ def _forests(root_1, root_2, left_1, left_2, rename, trees, forests):  # type: i
         forests[0, y] = y
     for x in range(1, rows + 1):
         node_1 = first_1 + x - 1
-        forests[x, 0] = x
-        begins = left_1[node_1] - first_1
-        whole = begins == 0
+        above, here = forests[x - 1], forests[x]
+        before, subtrees, cost = forests[left_1[node_1] - first_1], trees[node_1], rename[node_1]
+        whole = left_1[node_1] == first_1
+        here[0] = last = float(x)
         for y in range(1, columns + 1):
             node_2 = first_2 + y - 1
-            best = min(forests[x - 1, y], forests[x, y - 1]) + 1.0
-            if whole and left_2[node_2] == first_2:
-                best = min(best, forests[x - 1, y - 1] + rename[node_1, node_2])
-                trees[node_1, node_2] = best
+            left = left_2[node_2]
+            best = min(above[y], last) + 1.0
+            if whole and left == first_2:
+                last = min(best, above[y - 1] + cost[node_2])
+                subtrees[node_2] = last
             else:
-                best = min(best, forests[begins, left_2[node_2] - first_2] + trees[node_1, node_2])
-            forests[x, y] = best
+                last = min(best, before[left - first_2] + subtrees[node_2])
+            here[y] = last

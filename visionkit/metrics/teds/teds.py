@@ -126,8 +126,16 @@ def _refused(pair: _Pair, limits: Limits) -> str:
     larger = max(len(pair.prediction.labels), len(pair.truth.labels))
     if larger > limits.nodes:
         return f"a tree has {larger} nodes, more than {limits.nodes}"
+    if _worst(pair) <= limits.seconds * _STEPS_A_SECOND:
+        return ""
     seconds = steps(pair.prediction, pair.truth, pair.names) / _STEPS_A_SECOND
     return f"it would take about {seconds:.0f} s, more than {limits.seconds:g}" if seconds > limits.seconds else ""
+
+
+def _worst(pair: _Pair) -> float:
+    """More steps than trees of any form take."""
+    characters = sum(map(len, pair.names.contents))
+    return float(len(pair.prediction.labels) * len(pair.truth.labels)) ** 2 + characters**2 / 64 + 1
 
 
 def _is_complex(truth: str) -> bool:

@@ -3,17 +3,20 @@
 Elements are nodes; a ``td`` is a leaf with its spans and its content, a string with one character for each inline tag.
 """
 
-from collections.abc import Collection, Iterator
+import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from lxml import etree, html
+from lxml import etree
 
 Label = tuple[Any, int | None, int | None]
 """Tag, colspan and rowspan: nodes with different labels are renamed at the cost of 1."""
 
 _FIRST, _MOST = 0xD800, 0x800
 """Surrogates stand for tags: no text that was parsed holds them."""
+_WHOLE = re.compile(r"^\s*<(?:html|!doctype)", re.IGNORECASE)
+_TABLES, _COUNT = etree.XPath("body/table"), etree.XPath("count(.//*)")
 
 
 class TooManyTags(ValueError):  # noqa: N818
@@ -38,9 +41,12 @@ class Names:
 
     def tag(self, tag: Any, closes: bool) -> str:
         """The character of an inline tag. Raises TooManyTags."""
-        if len(self.tags) == _MOST:
-            raise TooManyTags(f"more than {_MOST // 2} kinds of tags inside cells")
-        return self.tags.setdefault((tag, closes), chr(_FIRST + len(self.tags)))
+        found = self.tags.get((tag, closes))
+        if found is None:
+            if len(self.tags) == _MOST:
+                raise TooManyTags(f"more than {_MOST // 2} kinds of tags inside cells")
+            found = self.tags[tag, closes] = chr(_FIRST + len(self.tags))
+        return found
 
 
 @dataclass
@@ -77,12 +83,14 @@ def parse(text: str, ignore: Collection[str] = ()) -> Any:
         text: of the page.
         ignore: tags that are taken away while their text stays.
     """
-    parser = html.HTMLParser(remove_comments=True, encoding="utf-8")
-    try:
-        page = html.fromstring(text.encode("utf-8", "replace"), parser=parser)
-        tables = page.xpath("body/table")
-    except (etree.LxmlError, ValueError, AssertionError, IndexError):
+    if not _WHOLE.match(text):
         return None
+    parser = etree.HTMLParser(remove_comments=True, encoding="utf-8")
+    try:
+        page = etree.fromstring(text.encode("utf-8", "replace"), parser)
+    except (etree.LxmlError, ValueError):
+        return None
+    tables = [] if page is None else _TABLES(page)
     if not tables:
         return None
     if ignore:
@@ -92,7 +100,8 @@ def parse(text: str, ignore: Collection[str] = ()) -> Any:
 
 def tree_of(table: Any, names: Names) -> Tree:
     """The tree of a table; the depth of the page is not limited. Raises TooManyTags."""
-    tree = Tree(nodes=sum(1 for _ in table.iter("*")) - 1)
+    tree = Tree(nodes=int(_COUNT(table)))
+    plain = names.label("td", 1, 1)
     stack = [(table, iter(table), 0)]
     while stack:
         node, children, first = stack[-1]
@@ -100,9 +109,13 @@ def tree_of(table: Any, names: Names) -> Tree:
             if child.tag != "td":
                 stack.append((child, iter(child), len(tree.labels)))
                 break
-            columns, rows = _span(child, "colspan"), _span(child, "rowspan")
-            tree.complex |= columns > 1 or rows > 1
-            tree.add(names.label("td", columns, rows), len(tree.labels), names.content(_content(child, names)))
+            label = plain
+            if child.keys():
+                columns, rows = _span(child, "colspan"), _span(child, "rowspan")
+                tree.complex |= columns > 1 or rows > 1
+                label = names.label("td", columns, rows)
+            content = names.content(_content(child, names) if len(child) else child.text or "")
+            tree.add(label, len(tree.labels), content)
         else:
             stack.pop()
             tree.add(names.label(node.tag), first)
@@ -118,26 +131,26 @@ def _span(cell: Any, name: str) -> int:
 
 
 def _content(cell: Any, names: Names) -> str:
-    if not len(cell):
-        return cell.text or ""
-    return "".join(_pieces(cell, names))
-
-
-def _pieces(cell: Any, names: Names) -> Iterator[str]:
     """Text and tags in their order. A tag ``unk`` is not closed, and what follows a nested ``td`` is left out."""
-    yield cell.text or ""
+    pieces = [cell.text or ""]
     stack = [(cell, iter(cell))]
     while stack:
         node, children = stack[-1]
-        child = next(children, None)
-        if child is not None:
-            yield names.tag(child.tag, closes=False)
-            yield child.text or ""
-            stack.append((child, iter(child)))
-            continue
-        stack.pop()
-        if stack:
-            if node.tag != "unk":
-                yield names.tag(node.tag, closes=True)
-            if node.tag != "td":
-                yield node.tail or ""
+        for child in children:
+            pieces += names.tag(child.tag, closes=False), child.text or ""
+            if len(child):
+                stack.append((child, iter(child)))
+                break
+            _close(child, names, pieces)
+        else:
+            stack.pop()
+            if stack:
+                _close(node, names, pieces)
+    return "".join(pieces)
+
+
+def _close(node: Any, names: Names, pieces: list[str]) -> None:
+    if node.tag != "unk":
+        pieces.append(names.tag(node.tag, closes=True))
+    if node.tag != "td":
+        pieces.append(node.tail or "")
