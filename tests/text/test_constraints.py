@@ -91,6 +91,8 @@ def test_rows_of_a_batch_do_not_depend_on_each_other_or_on_what_came_before() ->
     both = rules(torch.tensor(rows))
     for index, line in enumerate(rows):
         assert torch.equal(both[index], fresh(torch.tensor([line]))[0])
+    filled = torch.cat([torch.tensor(rows), torch.full((3, 4), -1)], 1)
+    assert torch.equal(rules(filled), both)
     names = [{(*rules.vocabulary, "")[i] for i in line.nonzero()[:, 0].tolist()} for line in both]
     assert names == [{"C", "L", "NL"}, {"NL"}, {"C", "U", ""}]
 

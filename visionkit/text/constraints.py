@@ -53,7 +53,8 @@ class Constraint:
         """True where a token may come next.
 
         Args:
-            tokens: those so far without the one that begins every sequence; what follows an end is not looked at.
+            tokens: those so far without the one that begins every sequence; rows may be filled up with negative
+                numbers, and what follows an end is not looked at.
             size: of the vocabulary that logits are over, with padding and the like; by default up to ``end`` or the
                 last token.
 
@@ -72,6 +73,7 @@ class Constraint:
         return place is not None and "" in self.grammar.next(place)
 
     def _allowed(self, row: np.ndarray) -> list[int]:
+        row = row[row >= 0]
         place = self._place(row)
         if place is None:
             return [self.end]
