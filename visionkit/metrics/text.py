@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from jaxtyping import Float64, Int64
 from rapidfuzz.distance import Levenshtein
-from rapidfuzz.process import cpdist
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 from torchmetrics.utilities import dim_zero_cat
@@ -24,9 +23,8 @@ _UNIT = 10**9
 
 def edits(predicted: Sequence[Sequence[Any]], true: Sequence[Sequence[Any]]) -> Int64[np.ndarray, " n"]:
     """Levenshtein distance of each pair of strings, or of lists of tokens."""
-    if not len(true):
-        return np.zeros(0, np.int64)
-    return cpdist(predicted, true, scorer=Levenshtein.distance, dtype=np.int64)
+    distances = map(Levenshtein.distance, predicted, true)  # for lists of words faster than rapidfuzz's cpdist
+    return np.fromiter(distances, np.int64, len(true))
 
 
 def lengths(texts: Sequence[Sequence[Any]]) -> Int64[np.ndarray, " n"]:
