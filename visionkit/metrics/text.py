@@ -22,7 +22,9 @@ _UNIT = 10**9
 
 
 def edits(predicted: Sequence[Sequence[Any]], true: Sequence[Sequence[Any]]) -> Int64[np.ndarray, " n"]:
-    """Levenshtein distance of each pair of strings, or of lists of tokens."""
+    """Levenshtein distance of each pair of strings, or of lists of tokens. Raises ValueError where one has no pair."""
+    if len(predicted) != len(true):
+        raise ValueError(f"{len(predicted)} texts were read, and {len(true)} are true")
     distances = map(Levenshtein.distance, predicted, true)  # for lists of words faster than rapidfuzz's cpdist
     return np.fromiter(distances, np.int64, len(true))
 
