@@ -7,6 +7,8 @@ import torch
 from torch import nn
 
 from visionkit.datasets.collate import collate
+from visionkit.datasets.pubtabnet import PubTabNet
+from visionkit.datasets.transforms import Resize
 from visionkit.datasets.unbatch import prediction_of, sample_of
 from visionkit.decoders.cell_boxes import CellBoxes
 from visionkit.decoders.cell_views import BoxView, WholeView
@@ -17,6 +19,7 @@ from visionkit.decoders.table_transformer import TableTransformer
 from visionkit.errors import ConfigError
 from visionkit.generation.beam import beam
 from visionkit.generation.greedy import greedy
+from visionkit.generation.result import Decoded
 from visionkit.generation.speculative import speculative
 from visionkit.layers.grid_memory import GridMemory
 from visionkit.losses.tables import Stages
@@ -269,3 +272,40 @@ def test_mistakes_are_named(options, code):
     with pytest.raises(ConfigError) as caught:
         make(**options)
     assert caught.value.code == code
+
+
+def test_nothing_decoded_is_a_table_without_rows():
+    def nothing(decoder, memory, valid, **options):
+        count = len(memory)
+        none = torch.zeros(count, 0)
+        return Decoded(none.long(), none, torch.zeros(count), torch.ones(count, dtype=torch.bool))
+
+    network = make(structure=nothing).eval()
+    batch = batch_of(table(), EMPTY)
+    with torch.no_grad():
+        prediction = network.predict(batch)["tables"]
+    assert pages(prediction["table"]) == [table_html(EMPTY)] * 2
+    assert prediction["cell_boxes"].shape == (2, 0, 4)
+    assert prediction["token_confidence"].shape == (2, 0)
+    task = network.named_tasks["tables"]
+    scores = task.scores(prediction, batch)
+    assert scores[0] < 0.5
+    assert scores[1] == 1
+    assert task.draw(sample_of(batch, 1), prediction_of(prediction, batch, 1)).ndim == 3
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("code", CODES)
+def test_real_tables_are_learnt_from(code, real_data):
+    data = PubTabNet(real_data, "train")
+    sample = Resize((64, 64))(data[0], None)
+    network = make(labels=data.labels["table"], code=code, max_structure=700, max_content=200).train()
+    terms = network.loss(collate([sample, sample]))["tables"]
+    assert all(torch.isfinite(term) for term in terms.values())
+    assert float(terms["boxes"]) > 0
+    writer = network.tasks["tables"].writer
+    targets = writer.targets([sample["table"]], ["x"], (64.0, 64.0), torch.device("cpu"))
+    contents = iter([row[1:].tolist() for row in targets.content])
+    cells = [next(contents) if wanted else [] for wanted in targets.filled[0]]
+    again = writer.table(targets.structure[0, 1:].tolist(), cells)
+    assert table_html(again) == table_html(sample["table"])
