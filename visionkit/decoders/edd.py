@@ -9,8 +9,8 @@ from visionkit.layers.additive_attention import AttentionLSTM, RecurrentState
 class TableLSTM(nn.Module):
     """An attention LSTM over tokens (Zhong et al. 2020, "Image-based table recognition", section 4).
 
-    As structure decoder it reads the picture; as cell decoder it is also told, at the start and at every step, the state
-    of the structure decoder where the cell opens, projected to half its own width. A ``SequenceDecoder`` of
+    As structure decoder it reads the picture; as cell decoder it is also told, at the start and at every step, the
+    state of the structure decoder where the cell opens, projected to half its own width. A ``SequenceDecoder`` of
     ``visionkit.types``.
 
     Args:
