@@ -26,7 +26,7 @@ from visionkit.checkpoint import Checkpoints, find, load_checkpoint, write_atomi
 from visionkit.config import build
 from visionkit.datamodule import DataModule
 from visionkit.datasets.collate import collate
-from visionkit.errors import ConfigError, DataError, VisionkitError, nearest
+from visionkit.errors import ConfigError, DataError, VisionkitError
 from visionkit.loggers.jsonl import read_history
 from visionkit.module import VisionModule
 from visionkit.reports.examples import ExampleCollector, draw_examples
@@ -111,9 +111,6 @@ def _interruptible(trainer: Trainer) -> Iterator[None]:
 
 def _check_before(cfg: DictConfig, module: VisionModule, datamodule: DataModule) -> None:
     """Finds out before hours of training what could only fail after them."""
-    for name in cfg.balance.get("weights") or {}:
-        if name not in module.tasks:
-            raise ConfigError("C18", f"balance.weights.{name}", "no such task", nearest(str(name), module.tasks))
     if cfg.export and cfg.onnx:
         require_packages()
     datamodule.examples("val")
