@@ -43,6 +43,13 @@ def test_folders_named_like_splits_are_the_splits(tmp_path: Path) -> None:
     assert [len(LineFolder(tmp_path, split)) for split in ("train", "val", "test")] == [1, 2, 3]
 
 
+def test_lines_beside_folders_named_like_splits_are_no_guess(tmp_path: Path) -> None:
+    put(tmp_path / "train", "a", "abc")
+    put(tmp_path, "b", "abc")
+    with pytest.raises(DataError, match=r"D124.*b\.png.*1 of 2"):
+        LineFolder(tmp_path, "train")
+
+
 @pytest.mark.parametrize("folders", [0, 1])
 def test_a_hash_splits_by_line_or_by_folder_and_new_lines_move_none(tmp_path: Path, folders: int) -> None:
     def keys() -> dict[str, set[str]]:
