@@ -33,6 +33,7 @@ class PubTabNet(TableFiles):
         channels: 3 for colour, 1 for grey.
         annotation: name of the file, needed only where there are several.
         tokens: JSON file of the tokens (``types.TableTokens``); None collects those of the training split.
+        fill: tables that are no rectangles become some, as OTSL needs; else they stay as they are.
 
     Raises:
         ConfigError: C52 unknown split, C206 no file of tokens.
@@ -47,6 +48,7 @@ class PubTabNet(TableFiles):
         channels: int = 3,
         annotation: str | None = None,
         tokens: str | None = None,
+        fill: bool = False,
     ) -> None:
         if split not in SPLITS:
             raise ConfigError("C52", "split", f"there is no split {split!r}", nearest(split, SPLITS))
@@ -58,9 +60,8 @@ class PubTabNet(TableFiles):
         if not entries:
             found = ", ".join(sorted(name for name in index.lines if name)) or "none"
             raise DataError("D22", file, f"has no tables of the split {split} (splits: {found})", _FIX)
-        super().__init__(
-            entries, _entries(index, home, "train"), channels, read_labels(tokens) if tokens else None, _doubts(index)
-        )
+        given = read_labels(tokens) if tokens else None
+        super().__init__(entries, _entries(index, home, "train"), channels, given, _doubts(index), fill)
 
 
 def _home(root: Path, annotation: str | None) -> tuple[Path, Path]:
