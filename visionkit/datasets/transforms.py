@@ -20,6 +20,7 @@ import torch
 from albumentations.core.composition import BaseCompose, TransformType
 from torch import Tensor
 
+from visionkit.datasets.table_boxes import scaled
 from visionkit.errors import ConfigError, DataError
 from visionkit.layers.resize import nearest_index, resize_lines
 from visionkit.types import IGNORE_INDEX, Sample
@@ -32,7 +33,8 @@ class Resize:
     """Brings a sample to one size; nothing is random.
 
     The image shrinks by the mean of areas and grows bilinearly, axis by axis; mask and valid take the
-    nearest pixel by centres; lines of edges are kept whole. A sample that has the size already is returned as it is.
+    nearest pixel by centres; lines of edges are kept whole; boxes of cells follow. A sample that has the size already
+    is returned as it is.
 
     Args:
         size: height and width in pixels.
@@ -53,11 +55,13 @@ class Resize:
         if old == self.size:
             return sample
         rows, columns = (nearest_index(before, after) for before, after in zip(old, self.size, strict=True))
-        planes: dict[str, Tensor] = {
+        planes: dict[str, Any] = {
             key: sample[key][rows[:, None], columns] for key in ("mask", "valid") if key in sample
         }
         if "edges" in sample:
             planes["edges"] = resize_lines(sample["edges"], self.size)
+        if "table" in sample:
+            planes["table"] = scaled(sample["table"], *(new / old for new, old in zip(self.size, old, strict=True)))
         return {**sample, **planes, "image": _tensor(self._resize(_array(sample["image"])))}  # type: ignore[return-value,typeddict-item]
 
     def _resize(self, image: np.ndarray) -> np.ndarray:
@@ -87,6 +91,7 @@ class Augment:
         for name, transform in self._names.items():
             for part in _parts(transform):
                 _prepare(name, part)
+        self._moving = [name for name, transform in self._names.items() if any(map(_moves, _parts(transform)))]
         self._compose = albumentations.Compose(
             list(self._names.values()),
             additional_targets={key: target.kind for key, target in _TARGETS.items()},
@@ -98,8 +103,12 @@ class Augment:
 
         Raises:
             DataError: D30 a transform cannot be applied to this picture (a crop that is larger than it).
-            ConfigError: C56 a transform changed the kind of the image's numbers or its channels.
+            ConfigError: C56 a transform changed the kind of the image's numbers or its channels, C207 one that moves
+                pixels, on a table.
         """
+        if "table" in sample and self._moving:
+            what = "moves pixels, which would break rows, columns and boxes of a table"
+            raise ConfigError("C207", f"dataset.augment.{self._moving[0]}", what, "use transforms of colour alone")
         self._compose.set_random_state(rng, random.Random(int(rng.integers(2**63))))
         image = _array(sample["image"]).copy()
         coded = {key: target.encode(sample) for key, target in _TARGETS.items() if target.always or key in sample}
@@ -188,6 +197,10 @@ def _parts(transform: TransformType) -> Iterator[Any]:
             yield from _parts(part)
     else:
         yield transform
+
+
+def _moves(transform: Any) -> bool:
+    return not isinstance(transform, albumentations.ImageOnlyTransform | albumentations.NoOp)
 
 
 def _prepare(name: str, transform: Any) -> None:
