@@ -8,6 +8,7 @@ import numpy as np
 from visionkit.datasets.findings import Finding
 from visionkit.datasets.pairs import SPLITS
 from visionkit.errors import DataError, VisionkitError
+from visionkit.layers.points import inside
 from visionkit.types import Classes, Dataset, Sample
 
 Progress = Callable[[int, int], None]
@@ -141,3 +142,8 @@ def _doubts(sample: Sample) -> Iterator[Finding]:
         )
     if "edges" in sample and not bool((sample["edges"] == 1).any()):
         yield Finding(path, "D85", "nobody drew an edge in it", "see that this is meant", "warning", key)
+    if "points" in sample:
+        outside = int((~inside(sample["points"], size)).sum())
+        if outside:
+            what = f"{outside} of its {len(sample['points'])} points lie outside the picture, and are not counted"
+            yield Finding(path, "D93", what, "mend or remove them", "warning", key)
