@@ -83,7 +83,9 @@ def test_fitting_to_the_grid_counts_everything(size):
     density = FitToGrid(16)(dense, image)
     assert density.shape == (1, 1, *size)
     fitted = seen[0].shape[2:]
-    assert all(length % 16 == 0 and (abs(length - old) <= 8 or length == 16) for length, old in zip(fitted, size))
+    assert all(
+        length % 16 == 0 and (abs(length - old) <= 8 or length == 16) for length, old in zip(fitted, size, strict=True)
+    )
     torch.testing.assert_close(density.sum(), dense(torch.empty(1, 3, *fitted)).sum())
 
 

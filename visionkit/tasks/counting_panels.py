@@ -6,13 +6,13 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from visionkit import drawing
-from visionkit.layers.mass import resize_mass
 from visionkit.layers.points import inside
 from visionkit.layers.valid import real_size
 from visionkit.types import Sample
 
 _DOT: drawing.Color = (240, 60, 40)
 _SMOOTH_PX = 3.0
+_FAINT = 0.002  # objects a pixel; a single one has about 0.01 in its middle
 
 
 def row(sample: Sample, density: Float[Tensor, "h w"] | None, name: str) -> UInt8[np.ndarray, "height width 3"]:
@@ -31,10 +31,10 @@ def row(sample: Sample, density: Float[Tensor, "h w"] | None, name: str) -> UInt
 
 
 def _heat(image: UInt8[np.ndarray, "h w 3"], density: Float[Tensor, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
-    """Density in colour, from its 99.9th percentile on the brightest, over a darker image."""
-    shown = resize_mass(density, image.shape[:2]).clamp(min=0).float().numpy()
-    shown = cv2.GaussianBlur(shown, (0, 0), _SMOOTH_PX)
-    strength = (shown / max(float(np.percentile(shown, 99.9)), 1e-9)).clip(0, 1)
+    """Density in colour over a darker image; the brightest is its 99.9th percentile, but no less than _FAINT."""
+    smooth = cv2.GaussianBlur(density.clamp(min=0).numpy(), (0, 0), _SMOOTH_PX)
+    strength = (smooth / max(float(np.percentile(smooth, 99.9)), _FAINT)).clip(0, 1)
+    strength = cv2.resize(strength, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     color = cv2.applyColorMap((strength * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
     mixed = image * (0.5 * (1 - strength))[..., None] + color * (0.5 + 0.5 * strength)[..., None]
     return mixed.clip(0, 255).astype(np.uint8)
