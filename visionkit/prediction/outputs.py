@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from visionkit.drawing import palette
 from visionkit.files import replaced_file
+from visionkit.layers.mass import resize_mass
 from visionkit.layers.resize import nearest_index
 from visionkit.types import Classes
 
@@ -83,8 +84,20 @@ def write_edges(edges: Float[Tensor, "h w"], labels: Any, folder: Path, name: st
     return {"edges": write_picture(picture, folder, name), "edge_share": share}
 
 
+def write_density(density: Float[Tensor, "h w"], labels: Any, folder: Path, name: str) -> dict[str, Any]:
+    """Objects a pixel as a 16-bit grey PNG, whose full value is the line's ``density_max``; with the count.
+
+    Negative values, which some networks give, are 0 in the picture but part of the count.
+    """
+    largest = max(density.max().item(), 0.0) if density.numel() else 0.0
+    levels = (density.double().clamp(min=0) / (largest or 1.0) * 65535).round().numpy().astype(np.uint16)
+    picture = write_picture(Image.fromarray(levels), folder, name)
+    return {"density": picture, "density_max": largest, "count": density.double().sum().item()}
+
+
 KINDS: dict[str, Kind] = {
     "mask": Kind(nearest_pixel, write_mask),
     "confidence": Kind(nearest_pixel, write_confidence),
     "edges": Kind(linear, write_edges),
+    "density": Kind(resize_mass, write_density),
 }
