@@ -93,7 +93,7 @@ def dims_of(task: str) -> frozenset[int]:
 
 @cache
 def is_heavy(task: str) -> bool:
-    """Whether a task is only looked at in the quick tests, as a heavy encoder is."""
+    """Whether a task is only looked at in the quick tests, and with one encoder."""
     network = _over_small_encoder(task, min(dims_of(task)))
     return sum(value.numel() for value in network.tasks.parameters()) > HEAVY
 
@@ -126,9 +126,8 @@ def cheapest(dims: int) -> str:
 
 
 def in_turn(encoder: str) -> str:
-    """One of the tasks that work in the encoder's dimensions, so that all encoders together try all of them."""
-    possible = [task for task in options("task") if about(encoder).dims in dims_of(task)]
-    tasks = [task for task in possible if about(encoder).on_meta or not is_heavy(task)]
+    """One of the light tasks that work in the encoder's dimensions; all encoders together try all of them."""
+    tasks = [task for task in options("task") if about(encoder).dims in dims_of(task) and not is_heavy(task)]
     return tasks[options("encoder").index(encoder) % len(tasks)]
 
 
