@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from jaxtyping import Float
@@ -19,11 +20,12 @@ class Drawings:
     """Any dataset of edges, the image of each sample replaced by what its annotators drew, 0..255 in one channel.
 
     Args:
-        layout: the dataset, called with ``options``.
+        layout: the dataset.
+        split: train, val or test.
+        root: the dataset's folder; None where it needs none.
         channels: 1.
         truth: the drawing from the share of the annotators (see ``losses.edge_targets``); where it is unknown (-1)
             the image is black.
-        options: ``split``, and ``root`` where the layout has one.
 
     Raises ConfigError: C161 other than one channel, C162 a dataset without edges.
     """
@@ -31,13 +33,15 @@ class Drawings:
     def __init__(
         self,
         layout: Callable[..., Dataset],
+        split: str,
+        root: str | Path | None = None,
         channels: int = 1,
         truth: Truth = partial(soft, threshold=0.3),  # noqa: B008
-        **options: Any,
     ) -> None:
         if channels != 1:
             raise ConfigError("C161", f"dataset.channels={channels}", "a drawing has one channel", "set it to 1")
-        self.dataset, self.truth = layout(channels=3, **options), truth
+        place: dict[str, Any] = {} if root is None else {"root": root}
+        self.dataset, self.truth = layout(split=split, channels=3, **place), truth
         self.labels = self.dataset.labels
         if "edges" not in self.labels:
             fix = "choose one that has, such as visionkit.datasets.bsds.BSDS"
