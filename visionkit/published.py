@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from visionkit.assemble import make_network
 from visionkit.config import build, compose, conf_dir
-from visionkit.types import Classes, Objects
+from visionkit.types import Classes, Edges, Objects
 
 _UNITS = {"K": 1e3, "M": 1e6, "G": 1e9}
 
@@ -77,7 +77,7 @@ def agrees(ours: float, published_text: str | None) -> bool | None:
 def _network(about: dict[str, Any]) -> nn.Module:
     if "task" in about:
         classes = Classes(tuple(str(index) for index in range(about.get("classes", 0))))
-        labels = {"mask": classes, "points": Objects()}
+        labels = {"mask": classes, "points": Objects(), "edges": Edges()}
         words = [f"encoder={about['encoder']}", f"task={about['task']}", *about.get("overrides", [])]
         return make_network(compose("train", words), labels)
     cfg = compose("train", [f"encoder={about['encoder']}", *about.get("overrides", [])])
