@@ -41,8 +41,8 @@ class CRNN(nn.Module):
 
     def __init__(
         self,
-        channels: Sequence[int] = (32, 64, 128, 128),
-        depths: Sequence[int] = (1, 1, 2, 1),
+        channels: Sequence[int] = (16, 32, 64, 128),
+        depths: Sequence[int] = (1, 1, 2, 2),
         hidden: int = 128,
         layers: int = 2,
         in_chans: int = 1,
