@@ -1,8 +1,10 @@
 """Random decoders of a few numbers, and decoding written out without caches, batches or beams."""
 
 import itertools
+from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from visionkit.decoders.autoregressive import TransformerDecoder
 
@@ -17,6 +19,48 @@ def tiny_decoder(seed=0, vocabulary=5, sharp=3.0, **options):
     with torch.no_grad():
         (decoder.embed if decoder.head is None else decoder.head).weight.mul_(sharp)
     return decoder
+
+
+@dataclass
+class RowsState:
+    """Hidden states of every row at every length."""
+
+    lengths: Tensor
+    hidden: Tensor
+    weights: Tensor
+
+    def select(self, rows):
+        return RowsState(self.lengths[rows], self.hidden[rows], self.weights[rows])
+
+    def rewind(self, lengths):
+        assert (lengths <= self.lengths).all()
+        return replace(self, lengths=lengths)
+
+
+class RowModels:
+    """A recurrent network for each row: its memory is its weights. So a batch is as many models as it has rows."""
+
+    vocabulary, width, room = 4, 6, 64
+
+    def memory(self, seed, count):
+        generator = torch.Generator().manual_seed(seed)
+        return 1.5 * torch.randn(count, self.width + 2 * self.vocabulary, self.width, generator=generator).double()
+
+    def start(self, memory, valid=None):
+        lengths = torch.zeros(len(memory), dtype=torch.int64)
+        return RowsState(lengths, memory.new_zeros(len(memory), self.room, self.width), memory)
+
+    def step(self, tokens, state):
+        recurrent, enter, leave = state.weights.split([self.width, self.vocabulary, self.vocabulary], 1)
+        rows, lengths, logits = torch.arange(len(tokens)), state.lengths, []
+        hidden = state.hidden.clone()
+        for column in tokens.unbind(1):
+            before = hidden[rows, lengths]
+            after = torch.tanh((recurrent @ before[..., None])[..., 0] + enter[rows, column])
+            lengths = lengths + 1
+            hidden[rows, lengths] = after
+            logits.append((leave @ after[..., None])[..., 0])
+        return torch.stack(logits, 1), RowsState(lengths, hidden, state.weights)
 
 
 def tiny_memory(seed=0, count=3, cells=4, width=8):

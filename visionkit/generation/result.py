@@ -1,5 +1,6 @@
 """What a decoding procedure gives: tokens, how probable each was, and how probable the whole is."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -72,3 +73,19 @@ def trimmed(tokens: Tensor, log_probs: Tensor, log_prob: Tensor, ended: Tensor) 
     """Without the columns that no sequence fills."""
     longest = int((tokens >= 0).sum(1).max()) if tokens.numel() else 0
     return Decoded(tokens[:, :longest], log_probs[:, :longest], log_prob, ended)
+
+
+def filled_rows(
+    tokens: Sequence[Sequence[int]], log_probs: Sequence[Sequence[float]], ended: Sequence[bool], like: Tensor
+) -> Decoded:
+    """The sequences from lists; the last token of an ended one is its end."""
+    longest = max(map(len, tokens), default=0)
+    dtype = torch.promote_types(like.dtype, torch.float32)
+    ids = torch.tensor([[*row, *[-1] * (longest - len(row))] for row in tokens], dtype=torch.int64, device=like.device)
+    logs = [[*row, *[math.nan] * (longest - len(row))] for row in log_probs]
+    values = torch.tensor(logs, dtype=dtype, device=like.device).view(len(logs), longest)
+    over = torch.tensor(list(ended), dtype=torch.bool, device=like.device)
+    total = values.nan_to_num(nan=0.0).sum(1)
+    ids = ids.view(len(logs), longest)
+    last = over[:, None] & (torch.arange(longest, device=like.device) == (ids >= 0).sum(1, keepdim=True) - 1)
+    return trimmed(ids.masked_fill(last, -1), values.masked_fill(last, math.nan), total, over)
