@@ -74,6 +74,19 @@ def read_image(path: str | Path, channels: int = 3) -> UInt8[Tensor, "c h w"]:
     raise ConfigError("C50", "dataset.channels", f"pictures cannot have {channels} channels", "set it to 1 or 3")
 
 
+def picture_size(path: Path) -> tuple[int, int]:
+    """Height and width in pixels of the upright picture, from the head of its file. Raises as ``read_image``."""
+    size_bytes = file_size(path)
+    try:
+        with path.open("rb") as file, Image.open(file, formats=_FORMATS) as image:
+            turned = image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
+            return (image.width, image.height) if turned else (image.height, image.width)
+    except MemoryError:
+        raise
+    except Exception as error:  # as when it is decoded
+        raise _explain(path, size_bytes, error) from error
+
+
 def load(path: Path) -> Image.Image:
     """The decoded picture in its own mode, turned upright; ``format`` is kept. Raises as ``read_image``."""
     size_bytes = file_size(path)

@@ -43,6 +43,10 @@ class Resize:
             raise ConfigError("C54", "dataset.size", f"{list(size)} is no size", "write [height, width] in pixels")
         self.size = (int(size[0]), int(size[1]))
 
+    def resized(self, size: Sequence[int]) -> tuple[int, int]:
+        """Height and width of the result, whatever they were."""
+        return self.size
+
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """Image c h w to c *size; ``rng`` is not used."""
         old = tuple(sample["image"].shape[1:])
