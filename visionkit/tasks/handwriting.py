@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 from visionkit.errors import ConfigError, nearest
+from visionkit.layers.padding import cut
 from visionkit.layers.strides import per_axis
 from visionkit.metrics.text import text_metrics
 from visionkit.tasks import text_panels
@@ -100,8 +101,9 @@ class TextRecognition(nn.Module):
 
     def _line(self, features: Features, size: Sequence[int]) -> Tensor:
         """The map without the cells that lie wholly in the encoder's padding."""
-        rows, columns = per_axis(self.map.stride, 2)
-        return self.map(features)[..., : (size[0] + rows - 1) // rows, : (size[1] + columns - 1) // columns]
+        steps = per_axis(self.map.stride, 2)
+        cells = [(length + step - 1) // step for length, step in zip(size, steps, strict=True)]
+        return cut(self.map(features), cells)
 
 
 def character_errors(found: str, true: str) -> float:
