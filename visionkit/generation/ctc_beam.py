@@ -11,16 +11,11 @@ from torch import Tensor
 from visionkit.generation.ctc import alignment
 from visionkit.generation.ctc_prefixes import search
 from visionkit.generation.ngram_lm import NGramModel, Tables
-from visionkit.generation.result import Decoded, trimmed
+from visionkit.generation.result import Decoded, padded, trimmed
 from visionkit.generation.scores import require_settings
 
-_NONE = Tables(
-    *(np.zeros(n, dtype) for n, dtype in ((2, np.int64), (0, np.int64), (0, np.float64), (0, np.int64))),
-    backoff=np.zeros(1),
-    shorter=np.full(1, -1, np.int64),
-    begin=0,
-    unseen=0.0,
-)
+_NONE = NGramModel(1, 1, {}).tables
+"""Every token is certain."""
 
 
 def ctc_beam(logits: Float[Tensor, "b t v"], lengths: Int64[Tensor, "b"] | None = None, **options: Any) -> Decoded:
@@ -111,11 +106,8 @@ def _confidences(frames: np.ndarray, text: list[int], blank: int) -> list[float]
 
 
 def _together(row: list[Hypothesis], like: Tensor) -> Decoded:
-    longest = max((len(text) for text, _, _ in row), default=0)
-    ids = [[*text, *[-1] * (longest - len(text))] for text, _, _ in row]
-    logs = [[*values, *[math.nan] * (longest - len(values))] for _, values, _ in row]
-    shape, device = (len(row), longest), like.device
-    tokens = torch.tensor(ids, dtype=torch.int64, device=device).view(shape)
-    log_probs = torch.tensor(logs, dtype=like.dtype, device=device).view(shape)
-    total = torch.tensor([log_prob for _, _, log_prob in row], dtype=like.dtype, device=device)
-    return trimmed(tokens, log_probs, total, torch.ones(len(row), dtype=torch.bool, device=device))
+    tokens = padded([text for text, _, _ in row], -1, torch.int64)
+    log_probs = padded([values for _, values, _ in row], math.nan, like.dtype)
+    total = torch.tensor([log_prob for _, _, log_prob in row], dtype=like.dtype)
+    parts = (tokens, log_probs, total, torch.ones(len(row), dtype=torch.bool))
+    return trimmed(*(part.to(like.device) for part in parts))

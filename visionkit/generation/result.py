@@ -79,13 +79,16 @@ def filled_rows(
     tokens: Sequence[Sequence[int]], log_probs: Sequence[Sequence[float]], ended: Sequence[bool], like: Tensor
 ) -> Decoded:
     """The sequences from lists; the last token of an ended one is its end."""
-    longest = max(map(len, tokens), default=0)
-    dtype = torch.promote_types(like.dtype, torch.float32)
-    ids = torch.tensor([[*row, *[-1] * (longest - len(row))] for row in tokens], dtype=torch.int64, device=like.device)
-    logs = [[*row, *[math.nan] * (longest - len(row))] for row in log_probs]
-    values = torch.tensor(logs, dtype=dtype, device=like.device).view(len(logs), longest)
-    over = torch.tensor(list(ended), dtype=torch.bool, device=like.device)
+    ids, values = padded(tokens, -1, torch.int64), padded(log_probs, math.nan, like.dtype)
+    over = torch.tensor(list(ended), dtype=torch.bool)
     total = values.nan_to_num(nan=0.0).sum(1)
-    ids = ids.view(len(logs), longest)
-    last = over[:, None] & (torch.arange(longest, device=like.device) == (ids >= 0).sum(1, keepdim=True) - 1)
-    return trimmed(ids.masked_fill(last, -1), values.masked_fill(last, math.nan), total, over)
+    last = over[:, None] & (torch.arange(ids.shape[1]) == (ids >= 0).sum(1, keepdim=True) - 1)
+    parts = (ids.masked_fill(last, -1), values.masked_fill(last, math.nan), total, over)
+    return trimmed(*(part.to(like.device) for part in parts))
+
+
+def padded(rows: Sequence[Sequence[float]], fill: float, dtype: torch.dtype) -> Tensor:
+    """Rows of different lengths as one tensor, filled up at their ends."""
+    longest = max(map(len, rows), default=0)
+    full = [[*row, *[fill] * (longest - len(row))] for row in rows]
+    return torch.tensor(full, dtype=dtype).view(len(rows), longest)

@@ -64,9 +64,9 @@ def speculative(
             state = state.rewind(lengths + taken)
         last = chosen.gather(1, taken[:, None] - 1)[:, 0]
         rule = constraint.advance(rules[index, taken - 1], last)
-    return filled_rows(
-        [row.tokens for row in rows], [row.log_probs for row in rows], [row.ended for row in rows], memory
-    )
+    like = memory.new_empty(0, dtype=torch.promote_types(memory.dtype, torch.float32))
+    tokens, log_probs = [row.tokens for row in rows], [row.log_probs for row in rows]
+    return filled_rows(tokens, log_probs, [row.ended for row in rows], like)
 
 
 class _Row:

@@ -14,7 +14,8 @@ from visionkit.types import IGNORE_INDEX
 def filled(rows: Sequence[Sequence[int]], fill: int = -1) -> Int64[Tensor, "b t"]:
     """Rows of different lengths as one tensor, filled up at their ends."""
     longest = max(map(len, rows), default=0)
-    return torch.tensor([[*row, *[fill] * (longest - len(row))] for row in rows], dtype=torch.int64).view(len(rows), longest)
+    full = [[*row, *[fill] * (longest - len(row))] for row in rows]
+    return torch.tensor(full, dtype=torch.int64).view(len(rows), longest)
 
 
 def teacher_forced(
