@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -70,46 +71,51 @@ class DigitStrings:
         return f"{self.split}_{range(self.length)[index]:06d}"
 
     def size(self, index: int) -> tuple[int, int]:
-        """Height and width of a picture as they are likely to be, without drawing it."""
-        return self.height, max(1, len(self._chosen(index)) * self.height * 3 // 4)
+        """Height and width of a picture, without drawing it."""
+        return self.height, self._planned(index).width
 
     def __getitem__(self, index: int) -> Sample:
         """Draws one sample: image uint8 c h w, valid bool h w, text."""
-        key, chosen = self.key(index), self._chosen(index)
+        key, row = self.key(index), self._planned(index)
         rng = generator(self.seed, "digits", key)
-        ink = _in_a_row([self.images[number] for number in chosen], rng, self.height)
-        ink = ink * np.float32(rng.uniform(0.6, 1.0)) + rng.standard_normal(ink.shape, dtype=np.float32) * np.float32(6)
-        picture = np.clip(np.float32(rng.uniform(215, 255)) - ink, 0, 255).astype(np.uint8)
+        ink = np.zeros((self.height, row.width), dtype=np.uint8)
+        for number, left, rows, columns in zip(row.numbers, row.lefts, row.heights, row.widths, strict=True):
+            top = int(rng.integers(self.height - rows + 1))
+            window = ink[top : top + rows, left : left + columns]
+            scaled = cv2.resize(self.images[number], (columns, rows), interpolation=cv2.INTER_CUBIC)
+            np.maximum(window, scaled, out=window)  # where two overlap the darker ink counts
+        shade = ink * np.float32(rng.uniform(0.6, 1.0)) + rng.standard_normal(ink.shape, dtype=np.float32) * 6
+        picture = np.clip(np.float32(rng.uniform(215, 255)) - shade, 0, 255).astype(np.uint8)
         return {
             "key": key,
             "path": "",
             "image": torch.from_numpy(picture)[None].repeat(self.channels, 1, 1),
             "valid": torch.ones(picture.shape, dtype=torch.bool),
-            "text": "".join(str(self.values[number]) for number in chosen),
+            "text": "".join(str(self.values[number]) for number in row.numbers),
         }
 
-    def _chosen(self, index: int) -> list[int]:
-        """Which of the split's digits stand in a sample."""
-        rng = generator(self.seed, "numbers", self.key(index))
-        return rng.integers(len(self.values), size=int(rng.integers(self.fewest, self.most + 1))).tolist()
+    def _planned(self, index: int) -> "_Row":
+        """Which digits stand where: known before anything is drawn, so that like widths share batches."""
+        rng, height = generator(self.seed, "numbers", self.key(index)), self.height
+        count = int(rng.integers(self.fewest, self.most + 1))
+        heights = (rng.uniform(0.6, 0.95, count) * height).astype(int)
+        widths = (rng.uniform(0.5, 0.9, count) * height).astype(int)
+        gaps = (rng.uniform(-0.08, 0.25, count) * height).astype(int)
+        gaps[:1] = np.abs(gaps[:1])
+        lefts = np.cumsum(gaps) + np.cumsum(widths) - widths
+        end = int((lefts + widths).max(initial=0) + rng.uniform(0, 0.25) * height)
+        numbers = rng.integers(len(self.values), size=count).tolist()
+        return _Row(numbers, lefts.tolist(), heights.tolist(), widths.tolist(), max(height // 2, end))
 
 
-def _in_a_row(
-    digits: Sequence[UInt8[np.ndarray, "8 8"]], rng: np.random.Generator, height: int
-) -> UInt8[np.ndarray, "height w"]:
-    """Ink, 0..255. Digits are scaled one by one; where two overlap the darker ink counts."""
-    sizes = [tuple(int(scale * height) for scale in rng.uniform((0.6, 0.5), (0.95, 0.9))) for _ in digits]
-    gaps = (rng.uniform(-0.08, 0.25, len(digits) + 1) * height).astype(int)
-    gaps[0], gaps[-1] = abs(gaps[0]), abs(gaps[-1])
-    width = max(height // 2, sum(columns for _, columns in sizes) + int(gaps.sum()))
-    ink, left = np.zeros((height, width), dtype=np.uint8), int(gaps[0])
-    for digit, (rows, columns), gap in zip(digits, sizes, gaps[1:], strict=True):
-        top = int(rng.integers(height - rows + 1))
-        window = ink[top : top + rows, left : left + columns]
-        scaled = cv2.resize(digit, (columns, rows), interpolation=cv2.INTER_CUBIC)
-        np.maximum(window, scaled[:, : window.shape[1]], out=window)
-        left += columns + int(gap)
-    return ink
+class _Row(NamedTuple):
+    """A row of digits: which they are, where they begin, how large they are, and the picture's width, all in pixels."""
+
+    numbers: list[int]
+    lefts: list[int]
+    heights: list[int]
+    widths: list[int]
+    width: int
 
 
 @lru_cache(maxsize=1)

@@ -4,6 +4,11 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+Size = tuple[int, int]
+"""Height and width in pixels."""
+_NARROW, _WIDE = frozenset("fijlrtI1.,;:!'|()[] "), frozenset("mwMW@%")
+_LOW, _BELOW = frozenset("acemnorsuvwxz"), frozenset("gpqy")
+
 
 def trimmed(ink: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h_ w_"]:
     """Without the columns and rows at the sides that hold no ink; as it is where there is none."""
@@ -23,23 +28,31 @@ def grain(rng: np.random.Generator, height: int, width: int) -> Float32[np.ndarr
     return np.frombuffer(rng.bytes(height * width), dtype=np.int8).reshape(height, width) * np.float32(1 / 128)
 
 
+def natural_ratio(text: str) -> float:
+    """Width of a text's ink over its height, about as most fonts have it."""
+    units = sum(0.5 if one in _NARROW else 1.5 if one in _WIDE else 1.25 if one.isupper() else 1 for one in text)
+    low = all(one in _LOW or one in _BELOW for one in text)
+    height = 0.55 + 0.2 * (not low) + 0.2 * any(one in _BELOW for one in text)
+    return 0.55 * max(1.0, units) / height
+
+
 def handwritten(
-    ink: UInt8[np.ndarray, "h w"], rng: np.random.Generator, height: int, strength: float = 1.0
-) -> UInt8[np.ndarray, "height w_"]:
-    """Text as if written by hand, at one height with random margins: slant, drift of the line, uneven letters.
+    ink: UInt8[np.ndarray, "h w"], rng: np.random.Generator, size: Size, strength: float = 1.0
+) -> UInt8[np.ndarray, "height width"]:
+    """Text as if written by hand, with random margins: slant, drift of the line, uneven letters.
 
     Args:
-        ink: text with at least one pixel of ink.
+        ink: text without margins.
         rng: source of all choices.
-        height: of the result in pixels.
+        size: height and width of the result in pixels.
         strength: of the distortion; 0 only scales.
     """
-    above, below, before, after = rng.uniform(0.05, 0.16, 4) * height
-    scale = (height - above - below) / ink.shape[0]
-    slant = strength * rng.uniform(-0.25, 0.55)
-    stretch = 1 + strength * rng.uniform(-0.2, 0.25)
+    height, width = size
+    above, below = rng.uniform(0.05, 0.16, 2) * height
+    before, after = rng.uniform(0.02, 0.14, 2) * min(height, width)
+    slant = float(np.clip(strength * rng.uniform(-0.25, 0.55), -0.25 * width / height, 0.25 * width / height))
     lean = abs(slant) * height
-    width = max(1, round(ink.shape[1] * scale * stretch + before + after + lean))
+    scale_x, scale_y = (width - before - after - lean) / ink.shape[1], (height - above - below) / ink.shape[0]
     y, x = np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)[None]
     reach = np.float32(strength * height)
     spacing, drift, swelling = (smooth_noise(rng, 1, width, step * height) for step in (0.8, 2.5, 1.2))
@@ -47,27 +60,26 @@ def handwritten(
     across = x - before - lean * (slant > 0) + slant * y + reach * (0.04 * spacing + 0.03 * bend_x)
     middle = np.float32(height / 2)
     down = (y - middle) * (1 + 0.14 * strength * swelling) + middle - above + reach * (0.05 * drift + 0.03 * bend_y)
-    return _sampled(ink, across / (scale * stretch), down / scale, scale)
+    return _sampled(ink, across / scale_x, down / scale_y, scale_y)
 
 
 def photographed(
-    ink: UInt8[np.ndarray, "h w"], rng: np.random.Generator, height: int, strength: float = 1.0
-) -> UInt8[np.ndarray, "height w_"]:
+    ink: UInt8[np.ndarray, "h w"], rng: np.random.Generator, size: Size, strength: float = 1.0
+) -> UInt8[np.ndarray, "height width"]:
     """Text as a camera sees it: turned, in perspective, perhaps on an arc; arguments as of ``handwritten``."""
-    above, below, before, after = rng.uniform(0.03, 0.22, 4) * height
-    scale = (height - above - below) / ink.shape[0]
-    stretch = 1 + strength * rng.uniform(-0.3, 0.4)
-    width = max(1, round(ink.shape[1] * scale * stretch + before + after))
+    height, width = size
+    above, below = rng.uniform(0.03, 0.22, 2) * height
+    before, after = rng.uniform(0.03, 0.22, 2) * min(height, width)
+    scale_x, scale_y = (width - before - after) / ink.shape[1], (height - above - below) / ink.shape[0]
     y, x = np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)[None]
-    across = (x - before) / np.float32(scale * stretch)
-    down = (y - above) / np.float32(scale)
+    across, down = (x - before) / np.float32(scale_x), (y - above) / np.float32(scale_y)
     u = x / max(1, width - 1) * 2 - 1
     tilt, arc, taper = (strength * rng.normal(0, spread) for spread in (0.08, 0.06, 0.08))
-    rise = np.float32(height / scale) * (tilt * u + arc * (1 - u**2) - 0.5 * arc)
+    rise = np.float32(height / scale_y) * (tilt * u + arc * (1 - u**2) - 0.5 * arc)
     middle = np.float32(ink.shape[0] / 2)
     down = (down - middle) * (1 + taper * u + abs(arc) + abs(tilt)) + middle + rise
     across = across + np.float32(strength * rng.normal(0, 0.12)) * (down - middle)
-    return _sampled(ink, across, down, scale)
+    return _sampled(ink, across, down, scale_y)
 
 
 def thickened(ink: UInt8[np.ndarray, "h w"], amount: float) -> UInt8[np.ndarray, "h w"]:

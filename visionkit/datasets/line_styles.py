@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from visionkit.datasets.line_render import grain, handwritten, photographed, smooth_noise, thickened, trimmed
+from visionkit.datasets.line_render import Size, grain, handwritten, photographed, smooth_noise, thickened, trimmed
 
 Ink = UInt8[np.ndarray, "h w"]
 Picture = UInt8[np.ndarray, "h w c"]
@@ -23,10 +23,10 @@ class Handwriting:
     def __init__(self, strength: float = 1.0, binarised: float = 0.25) -> None:
         self.strength, self.binarised = strength, binarised
 
-    def __call__(self, ink: Ink, rng: np.random.Generator, height: int, channels: int) -> Picture:
-        """A picture of this height."""
-        coverage = handwritten(trimmed(ink), rng, height, self.strength) if ink.any() else _nothing(rng, height)
-        coverage = thickened(coverage, rng.uniform(-0.5, 0.9) * height / (height + 16))
+    def __call__(self, ink: Ink, rng: np.random.Generator, size: Size, channels: int) -> Picture:
+        """A picture of this size, height and width in pixels."""
+        coverage = handwritten(trimmed(ink), rng, size, self.strength) if ink.any() else np.zeros(size, np.uint8)
+        coverage = thickened(coverage, rng.uniform(-0.5, 0.9) * size[0] / (size[0] + 16))
         if rng.random() < self.binarised:
             white = (coverage < rng.uniform(70, 150)).astype(np.uint8) * np.uint8(255)
             return white[..., None].repeat(channels, axis=2)
@@ -54,10 +54,11 @@ class Lettering:
     def __init__(self, strength: float = 1.0) -> None:
         self.strength = strength
 
-    def __call__(self, ink: Ink, rng: np.random.Generator, height: int, channels: int) -> Picture:
-        """A picture of this height."""
-        coverage = photographed(trimmed(ink), rng, height, self.strength) if ink.any() else _nothing(rng, height)
-        near, width = _color(rng), coverage.shape[1]
+    def __call__(self, ink: Ink, rng: np.random.Generator, size: Size, channels: int) -> Picture:
+        """A picture of this size, height and width in pixels."""
+        height, width = size
+        coverage = photographed(trimmed(ink), rng, size, self.strength) if ink.any() else np.zeros(size, np.uint8)
+        near = _color(rng)
         far = near + (_color(rng) - near) * rng.uniform(0, 0.35)
         tone = 0.5 + 0.5 * smooth_noise(rng, height, width, rng.uniform(0.5, 4) * height)
         light = 1 + np.float32(0.2) * smooth_noise(rng, height, width, 2 * height)
@@ -73,11 +74,6 @@ class Lettering:
             planes = _layers(planes, _channels(near * 0.3, channels), np.roll(coverage, (shift, shift), (0, 1)))
         picture = _mixed(planes, _channels(_contrasting((near + far) / 2, rng), channels), coverage)
         return _blurred(picture, rng.uniform(-0.8, 1.4) * height / 32)
-
-
-def _nothing(rng: np.random.Generator, height: int) -> Ink:
-    """No ink, as wide as a few words."""
-    return np.zeros((height, int(rng.integers(height // 2 + 1, 6 * height))), dtype=np.uint8)
 
 
 def _color(rng: np.random.Generator) -> Color:

@@ -8,14 +8,15 @@ import torch
 from jaxtyping import UInt8
 
 from visionkit.datasets.line_fonts import BUILT_IN, EM_PX, Font, find_fonts, usable
+from visionkit.datasets.line_render import Size, natural_ratio
 from visionkit.datasets.line_words import Words
 from visionkit.datasets.text_rules import TextRules, shown
 from visionkit.errors import ConfigError, nearest
 from visionkit.seeding import generator
 from visionkit.types import Sample
 
-Style = Callable[[UInt8[np.ndarray, "h w"], np.random.Generator, int, int], UInt8[np.ndarray, "height w_ c"]]
-"""(ink, rng, height, channels) to a picture."""
+Style = Callable[[UInt8[np.ndarray, "h w"], np.random.Generator, Size, int], UInt8[np.ndarray, "height width c"]]
+"""(ink, rng, height and width, channels) to a picture."""
 
 
 class SyntheticLines:
@@ -78,24 +79,29 @@ class SyntheticLines:
 
     def text(self, index: int) -> str:
         """What is written in a sample, without drawing it."""
-        return self.rules.clean(self._written(index))
+        return self.rules.clean(self._planned(index)[0])
 
     def size(self, index: int) -> tuple[int, int]:
-        """Height and width of a picture as they are likely to be, without drawing it."""
-        return EM_PX, max(1, len(self._written(index)) * EM_PX // 2)
+        """Height and width of a picture, without drawing it."""
+        return self._planned(index)[1]
 
     def __getitem__(self, index: int) -> Sample:
         """Draws one sample: image uint8 c h w, valid bool h w, text."""
-        written, key = self._written(index), self.key(index)
+        (written, size), key = self._planned(index), self.key(index)
         rng = generator(self.seed, "line", key)
         ink = self._font(rng).draw(written) if written else np.zeros((EM_PX, 1), dtype=np.uint8)
-        picture = self.style(ink, rng, int(rng.integers(self.lowest, self.highest + 1)), self.channels)
+        picture = self.style(ink, rng, size, self.channels)
         image = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
-        valid = torch.ones(image.shape[1:], dtype=torch.bool)
+        valid = torch.ones(size, dtype=torch.bool)
         return {"key": key, "path": "", "image": image, "valid": valid, "text": self.rules.clean(written)}
 
-    def _written(self, index: int) -> str:
-        return self.words.word(generator(self.seed, "text", self.key(index)), self.split)
+    def _planned(self, index: int) -> tuple[str, tuple[int, int]]:
+        """What is written, and the picture's size: known before anything is drawn, so that like sizes share batches."""
+        rng = generator(self.seed, "text", self.key(index))
+        written = self.words.word(rng, self.split)
+        height = int(rng.integers(self.lowest, self.highest + 1))
+        ratio = natural_ratio(written) if written else rng.uniform(0.5, 6)
+        return written, (height, max(height // 2, round(height * (0.8 * ratio * rng.uniform(0.75, 1.3) + 0.2))))
 
     def _font(self, rng: np.random.Generator) -> Font:
         return self._fonts[int(rng.integers(len(self._fonts)))]
