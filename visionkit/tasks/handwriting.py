@@ -10,10 +10,10 @@ from rapidfuzz.distance import Levenshtein
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
-from visionkit.errors import ConfigError, nearest
+from visionkit.errors import ConfigError, DataError, nearest
 from visionkit.layers.padding import cut
 from visionkit.layers.strides import per_axis
-from visionkit.metrics.text import text_metrics
+from visionkit.metrics.text import reading
 from visionkit.tasks import text_panels
 from visionkit.tasks.readers import Reader
 from visionkit.text.batches import from_code_points, to_code_points
@@ -26,7 +26,7 @@ class TextRecognition(nn.Module):
 
     Args:
         reader: called as ``reader(channels=, stride=, tokenizer=, right_to_left=)`` (see ``tasks.readers``).
-        map: called as ``map(channels=, strides=, spatial_dims=)``; one map of the encoder's maps.
+        line_map: called as ``line_map(channels=, strides=, spatial_dims=)``; one map of the encoder's maps.
         channels, strides, spatial_dims: what the encoder offers.
         labels: what the dataset says of its text, such as a Charset.
         tokenizer: called with the labels.
@@ -43,27 +43,29 @@ class TextRecognition(nn.Module):
     def __init__(
         self,
         reader: Callable[..., Reader],
-        map: Callable[..., Any],
+        line_map: Callable[..., Any],
         channels: Sequence[int],
         strides: Sequence[Any],
         spatial_dims: int,
         labels: Any,
-        tokenizer: Callable[[Any], Tokenizer] = CharacterTokenizer,
-        metrics: Callable[[Any], MetricCollection] = text_metrics,
+        tokenizer: Callable[..., Any] = CharacterTokenizer,
+        metrics: Callable[[Any], MetricCollection] = reading,
         monitor: Monitor | None = None,
     ) -> None:
         super().__init__()
         if labels is None:
             fix = "choose a dataset that has text; `visionkit list` shows them"
             raise ConfigError("C195", "task.handwriting", "the dataset says nothing of `text`", fix)
-        self.labels, self.tokenizer = labels, tokenizer(labels)
+        self.labels = labels
+        self.tokenizer: Tokenizer = tokenizer(labels)
         self.metrics = metrics(labels)
         self.monitor = monitor or Monitor("cer", "min")
         _check_monitor(self.monitor.metric, self.metrics)
         self.right_to_left = getattr(labels, "right_to_left", False)
-        self.map = map(channels=channels, strides=strides, spatial_dims=spatial_dims)
-        of_map = {"channels": self.map.out_channels, "stride": self.map.stride}
+        self.line_map = line_map(channels=channels, strides=strides, spatial_dims=spatial_dims)
+        of_map = {"channels": self.line_map.out_channels, "stride": self.line_map.stride}
         self.reader: Any = reader(**of_map, tokenizer=self.tokenizer, right_to_left=self.right_to_left)
+        self.metrics.add_metrics(self.reader.metrics())
 
     def forward(self, features: Features, size: Sequence[int]) -> Tensor:
         """What is decided from: logits of columns (b t v), or the map that a sequence is read from (b c h w)."""
@@ -71,7 +73,7 @@ class TextRecognition(nn.Module):
 
     def loss(self, features: Features, batch: Batch) -> dict[str, Tensor]:
         """The reader's terms."""
-        ids = [self.tokenizer.encode(text) for text in batch["text"]]
+        ids = [self._tokens(text) for text in batch["text"]]
         line = self._line(features, batch["image"].shape[2:])
         return self.reader.loss(line, ids, _valid(batch), batch["key"])
 
@@ -87,7 +89,9 @@ class TextRecognition(nn.Module):
 
     def update(self, prediction: Prediction, batch: Batch) -> None:
         """Adds every text to the metrics."""
-        self.metrics.update(from_code_points(prediction["text"]), batch["text"])
+        ids = [self._tokens(text) for text in batch["text"]]
+        unalignable = len(self.reader.unalignable(ids, _valid(batch)))
+        self.metrics.update(from_code_points(prediction["text"]), batch["text"], unalignable=unalignable)
 
     def scores(self, prediction: Prediction, batch: Batch) -> list[float]:
         """Of each text its character error rate, negative."""
@@ -99,11 +103,26 @@ class TextRecognition(nn.Module):
         found = None if prediction is None else from_code_points(prediction["text"][None])[0]
         return text_panels.page(sample, found, self.right_to_left)
 
+    def _tokens(self, text: str) -> list[int]:
+        """Ids of a text. In evaluation characters that have none are left out: the loss cannot ask for them."""
+        try:
+            return self.tokenizer.encode(text)
+        except DataError:
+            if self.training:
+                raise
+            return [number for character in text for number in self._known(character)]
+
+    def _known(self, character: str) -> list[int]:
+        try:
+            return self.tokenizer.encode(character)
+        except DataError:
+            return []
+
     def _line(self, features: Features, size: Sequence[int]) -> Tensor:
         """The map without the cells that lie wholly in the encoder's padding."""
-        steps = per_axis(self.map.stride, 2)
+        steps = per_axis(self.line_map.stride, 2)
         cells = [(length + step - 1) // step for length, step in zip(size, steps, strict=True)]
-        return cut(self.map(features), cells)
+        return cut(self.line_map(features), cells)
 
 
 def character_errors(found: str, true: str) -> float:

@@ -10,11 +10,13 @@ from typing import Any, Protocol
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
+from torchmetrics import Metric
 
 from visionkit.generation.result import Decoded
 from visionkit.layers.valid import valid_cells
 from visionkit.losses.ctc import ctc_loss, unalignable
 from visionkit.losses.sequence import token_cross_entropy
+from visionkit.metrics.alignment import Unalignable
 from visionkit.text.batches import frames_needed, teacher_forced
 from visionkit.text.tokenizers import Tokenizer
 from visionkit.types import Stride
@@ -38,6 +40,9 @@ class Reader(Protocol):
 
     def unalignable(self, ids: Sequence[Sequence[int]], valid: Bool[Tensor, "b h w"]) -> list[int]:
         """Rows whose text this reader could not give, whatever it learns."""
+
+    def metrics(self) -> list[Metric]:
+        """Further metrics of this kind of reader, updated as ``update(predicted, true, unalignable=)``."""
 
 
 class ColumnReader(nn.Module):
@@ -98,6 +103,10 @@ class ColumnReader(nn.Module):
     def unalignable(self, ids: Sequence[Sequence[int]], valid: Bool[Tensor, "b h w"]) -> list[int]:
         """Rows with more tokens, and blanks between equal ones, than columns."""
         return unalignable(ids, self._frames(valid))
+
+    def metrics(self) -> list[Metric]:
+        """How many texts that were."""
+        return [Unalignable()]
 
     def _frames(self, valid: Bool[Tensor, "b h w"], columns: int | None = None) -> Int64[Tensor, "b"]:
         step = self.stride if isinstance(self.stride, int) else self.stride[1]
@@ -167,4 +176,8 @@ class TokenReader(nn.Module):
 
     def unalignable(self, ids: Sequence[Sequence[int]], valid: Bool[Tensor, "b h w"]) -> list[int]:
         """None: a sequence may be as long as it wants."""
+        return []
+
+    def metrics(self) -> list[Metric]:
+        """None."""
         return []

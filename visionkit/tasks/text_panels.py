@@ -51,12 +51,11 @@ def pieces(found: str, true: str | None) -> tuple[list[Piece], list[Piece]]:
     """What was read, and what is written, in runs of one colour."""
     if true is None:
         return [Piece(found, _RIGHT)], []
-    colors = {"equal": (_RIGHT, _RIGHT), "replace": (_WRONG, _WRONG), "delete": (_EXTRA, _EXTRA)}
-    colors["insert"] = (_MISSING, _MISSING)
+    colors = {"equal": _RIGHT, "replace": _WRONG, "delete": _EXTRA, "insert": _MISSING}
     read, written = [], []
-    for tag, start, stop, first, last in Levenshtein.opcodes(found, true):
-        read.append(Piece(found[start:stop], colors[tag][0]))
-        written.append(Piece(true[first:last], colors[tag][1]))
+    for step in Levenshtein.opcodes(found, true):
+        read.append(Piece(found[step.src_start : step.src_end], colors[step.tag]))
+        written.append(Piece(true[step.dest_start : step.dest_end], colors[step.tag]))
     return [piece for piece in read if piece.text], [piece for piece in written if piece.text]
 
 
@@ -85,7 +84,7 @@ def _strip(caption: str, parts: Sequence[Piece], width: int, from_right: bool) -
     draw, top = ImageDraw.Draw(strip), 18
     draw.text((_GAP, 3), caption, fill=(120, 120, 120), font=caption_font)
     for line in lines:
-        left = strip.width - _GAP if from_right else _GAP
+        left = float(strip.width - _GAP if from_right else _GAP)
         for piece in line:
             left -= _length(piece.text) if from_right else 0
             _write(draw, (left, top), piece)
