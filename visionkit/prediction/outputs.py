@@ -95,9 +95,34 @@ def write_density(density: Float[Tensor, "h w"], labels: Any, folder: Path, name
     return {"density": picture, "density_max": largest, "count": density.double().sum().item()}
 
 
+def as_it_is(value: Tensor, size: Sequence[int]) -> Tensor:
+    """What does not lie on the picture, whatever its size."""
+    return value
+
+
+def write_text(text: Int64[Tensor, "t"], labels: Any, folder: Path, name: str) -> dict[str, Any]:
+    """The text of code points."""
+    return {"text": "".join(chr(code) for code in text.tolist() if code >= 0)}
+
+
+def write_token_confidence(
+    confidence: Float[Tensor, "t"], labels: Any, folder: Path, name: str
+) -> dict[str, list[float]]:
+    """The probability of each token, without what fills the row up."""
+    return {"token_confidence": confidence[~confidence.isnan()].tolist()}
+
+
+def write_text_confidence(confidence: Float[Tensor, ""], labels: Any, folder: Path, name: str) -> dict[str, float]:
+    """The probability of the whole."""
+    return {"text_confidence": confidence.item()}
+
+
 KINDS: dict[str, Kind] = {
     "mask": Kind(nearest_pixel, write_mask),
     "confidence": Kind(nearest_pixel, write_confidence),
     "edges": Kind(linear, write_edges),
     "density": Kind(resize_mass, write_density),
+    "text": Kind(as_it_is, write_text),
+    "token_confidence": Kind(as_it_is, write_token_confidence),
+    "text_confidence": Kind(as_it_is, write_text_confidence),
 }
