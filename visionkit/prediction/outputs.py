@@ -19,6 +19,7 @@ from visionkit.drawing import palette
 from visionkit.files import replaced_file
 from visionkit.layers.mass import resize_mass
 from visionkit.layers.resize import nearest_index
+from visionkit.prediction.tables import moved_boxes, write_cell_boxes, write_table
 from visionkit.types import Classes
 
 
@@ -30,6 +31,8 @@ class Kind:
     """(value, size) -> the value for the picture's own size; the value was found at another."""
     write: Callable[[Tensor, Any, Path, str], dict[str, Any]]
     """(value, labels, folder, name without suffix) -> what the line in predictions.jsonl says of it, as JSON."""
+    move: Callable[[Tensor, Sequence[int], Sequence[int]], Tensor] | None = None
+    """(value, size at which it was found, size) -> the value, in place of ``restore`` where it is made of places."""
 
 
 def nearest_pixel(value: Tensor, size: Sequence[int]) -> Tensor:
@@ -125,4 +128,6 @@ KINDS: dict[str, Kind] = {
     "text": Kind(as_it_is, write_text),
     "token_confidence": Kind(as_it_is, write_token_confidence),
     "text_confidence": Kind(as_it_is, write_text_confidence),
+    "table": Kind(as_it_is, write_table),
+    "cell_boxes": Kind(as_it_is, write_cell_boxes, moved_boxes),
 }
