@@ -6,8 +6,9 @@ import math
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from visionkit.assemble import make_callbacks, make_datamodule, make_module, make_network, make_trainer
 from visionkit.autobatch import fastest_batch_size
+from visionkit.baselines.gains import Gain, gains
 from visionkit.bundle.folder import export_run
 from visionkit.bundle.labels import labels_to_json
 from visionkit.bundle.onnx import require_packages
@@ -32,6 +34,7 @@ from visionkit.module import VisionModule
 from visionkit.reports.examples import ExampleCollector, draw_examples
 from visionkit.reports.page import write_report
 from visionkit.runs import Run
+from visionkit.types import Sample
 
 Results = dict[str, dict[str, Tensor]]
 Origin = tuple[Path, int, list[str]]
@@ -91,10 +94,12 @@ def evaluate_run(cfg: DictConfig, settings: DictConfig, changes: list[str]) -> R
     trainer = make_trainer(cfg, folder, [collector], logger=False)
     with _interruptible(trainer):
         _evaluate(trainer, module, datamodule, collector, settings.split, (path, checkpoint["global_step"], changes))
-    report = _report(cfg, folder, module, datamodule, collector, settings.split, settings.examples)
+    compared = _gains(cfg, folder, module, datamodule, settings.split)
+    report = _report(cfg, folder, module, datamodule, collector, settings.split, settings.examples, compared)
     results = {settings.split: module.results.get(settings.split, {})}
     bundle = folder / "bundle" if (folder / "bundle").is_dir() else None
-    closing_summary(folder, results, time.monotonic() - begin_s, best=path, report=report, bundle=bundle)
+    seconds = time.monotonic() - begin_s
+    closing_summary(folder, results, seconds, best=path, report=report, bundle=bundle, gains=compared)
     return results[settings.split]
 
 
@@ -142,6 +147,7 @@ def _conclude(
     module.load_state_dict(checkpoint["state_dict"])
     module.results.clear()
     report = bundle = problem = None
+    compared: list[Gain] = []
     collector = ExampleCollector()
     trainer.callbacks.append(collector)  # type: ignore[attr-defined]
     origin: Origin = (best, checkpoint["global_step"], [])
@@ -151,7 +157,9 @@ def _conclude(
         trainer.loggers = loggers
         if cfg.test:
             _evaluate(trainer, module, datamodule, collector, "test", origin)
-        report = _report(cfg, folder, module, datamodule, collector, "test" if cfg.test else "val")
+        split = "test" if cfg.test else "val"
+        compared = _gains(cfg, folder, module, datamodule, split) if trainer.is_global_zero else []
+        report = _report(cfg, folder, module, datamodule, collector, split, compared=compared)
     except VisionkitError as error:
         problem = error
     trainer.loggers = loggers
@@ -165,7 +173,9 @@ def _conclude(
     places = [getattr(logger, "address", None) or getattr(logger, "folder", None) for logger in trainer.loggers]
     wandb = next((place for place in places if place), None)
     seconds = time.monotonic() - begin_s
-    closing_summary(folder, module.results, seconds, best=best, bundle=bundle, report=report, wandb=wandb)
+    closing_summary(
+        folder, module.results, seconds, best=best, bundle=bundle, report=report, wandb=wandb, gains=compared
+    )
     if problem is not None:
         raise problem
 
@@ -189,6 +199,22 @@ def _evaluate(
         _write_json(place / "scores.json", collector.scores())
 
 
+def _gains(cfg: DictConfig, folder: Path, module: VisionModule, datamodule: DataModule, split: str) -> list[Gain]:
+    """The network beside the baselines of the configuration; kept with the evaluation."""
+    baselines = {str(name): build(node) for name, node in (cfg.get("baselines") or {}).items()}
+    if not baselines:
+        return []
+
+    def samples(of: str) -> Iterator[Sample]:
+        for examples in datamodule.examples(of).values():
+            yield from (examples[index] for index in range(len(examples)))
+
+    module.cpu()
+    compared = gains(module.tasks, baselines, module.results.get(split, {}), samples, split, collate)
+    _write_json(folder / "evaluation" / split / "baselines.json", [asdict(gain) for gain in compared])
+    return compared
+
+
 def _report(
     cfg: DictConfig,
     folder: Path,
@@ -197,6 +223,7 @@ def _report(
     collector: ExampleCollector,
     split: str,
     count: int = 3,
+    compared: Sequence[Gain] = (),
 ) -> Path | None:
     if not module.trainer.is_global_zero:
         return None
@@ -212,6 +239,7 @@ def _report(
         pictures,
         split,
         {"Parameters": f"{sum(value.numel() for value in module.network.parameters()) / 1e6:.2f} M"},
+        compared,
     )
 
 

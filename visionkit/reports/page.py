@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 from torch import Tensor
 
+from visionkit.baselines.gains import Gain
 from visionkit.errors import StorageError
 from visionkit.files import replaced_file
 from visionkit.reports.charts import bars, heat_map, line_chart, most_confused, number
@@ -35,6 +36,7 @@ def write_report(
     pictures: Mapping[str, Sequence[Example]],
     split: str,
     facts: Mapping[str, str] | None = None,
+    gains: Sequence[Gain] = (),
 ) -> Path:
     """Writes ``<folder>/index.html`` and returns its path. Raises StorageError S12 where it cannot be written.
 
@@ -49,9 +51,10 @@ def write_report(
         pictures: chosen examples of each task, drawn.
         split: the part of the data that was evaluated.
         facts: further lines of the header (parameters, experiment ...); they replace those of the same name.
+        gains: the network beside baselines.
     """
     path = Path(folder) / "index.html"
-    page = build_page(title, config, results, labels, history, pictures, split, facts or {})
+    page = build_page(title, config, results, labels, history, pictures, split, facts or {}, gains)
     try:
         with replaced_file(path) as new:
             new.write_text(page, encoding="utf-8")
@@ -70,11 +73,12 @@ def build_page(
     pictures: Mapping[str, Sequence[Example]],
     split: str,
     facts: Mapping[str, str],
+    gains: Sequence[Gain] = (),
 ) -> str:
     """The page as text; every text that comes from outside is escaped."""
     plain: Any = OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
     tasks = list(dict.fromkeys([*results, *pictures]))
-    sections = {"Figures": _figures(results, split)}
+    sections = {"Against baselines": _gains(gains), "Figures": _figures(results, split)}
     for task in tasks:
         names = getattr(labels.get(task), "names", ())
         sections[task] = _task(results.get(task, {}), tuple(names), pictures.get(task, ()))
@@ -132,6 +136,21 @@ def _figures(results: Mapping[str, Mapping[str, Tensor]], split: str) -> str:
         return ""
     head = f"<tr><th>task</th><th>metric</th><th>{escape(split)}</th></tr>"
     table = f'<table class="metrics"><thead>{head}</thead><tbody>{rows}</tbody></table>'
+    return f'<div class="cards one"><div class="card scroll">{table}</div></div>'
+
+
+def _gains(gains: Sequence[Gain]) -> str:
+    if not gains:
+        return ""
+    rows = "".join(
+        f"<tr><td>{escape(gain.task)}</td><td>{escape(gain.metric)}</td><td>{number(gain.without)}</td>"
+        f"<td>{escape(gain.baseline)}</td><td>{number(gain.figure)}</td>"
+        f'<td class="{"better" if gain.better else "worse"}">{escape(gain.text())}</td></tr>'
+        for gain in gains
+    )
+    names = ("task", "metric", "without a network", "what that is", "network", "better by")
+    head = "".join(f"<th>{name}</th>" for name in names)
+    table = f'<table class="metrics"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
     return f'<div class="cards one"><div class="card scroll">{table}</div></div>'
 
 
