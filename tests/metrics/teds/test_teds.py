@@ -165,6 +165,7 @@ def test_hostile_pages_neither_break_it_nor_take_long(kind) -> None:
     for pair in ((HOSTILE[kind], truth), (truth, HOSTILE[kind]), (HOSTILE[kind], HOSTILE[kind] + "x")):
         found = score(*pair)
         assert bool(found.refused) == math.isnan(found.teds) == math.isnan(found.struct)
+        assert teds(*pair) == pytest.approx(found.teds, nan_ok=True)
         assert found.refused or -1 < found.struct <= 1
     assert time.monotonic() - start < 60
 
