@@ -84,7 +84,7 @@ def check_a_step(cfg: DictConfig, network: Network) -> None:
     before = {name: value.clone() for name, value in network.named_parameters()}
     optimizer = build(cfg.optimizer)(network.parameters())
     batch = contract.batch_for(network, *contract.SPACE[network.encoder.spatial_dims])
-    total, _ = module.balance(network.train().loss(batch))
+    total, _ = module.balance(network.train().loss(batch, gate=module.balance.gate), module.shared)
     assert torch.isfinite(total)
     total.backward()
     assert [name for name, value in network.named_parameters() if value.requires_grad and value.grad is None] == []
@@ -169,6 +169,30 @@ def test_every_optimizer_takes_a_step_down(option: str) -> None:
     weight.square().sum().backward()
     optimizer.step()
     assert float(weight.detach().square().sum()) < before
+
+
+@pytest.mark.parametrize("option", options("balance"))
+def test_every_balance_gives_a_total_whose_gradient_reaches_all(option: str) -> None:
+    torch.manual_seed(0)
+    shared, heads = torch.nn.Linear(3, 4), {name: torch.nn.Linear(4, 1) for name in "ab"}
+    balance = build(composed(f"balance={option}").balance)(tasks=tuple(heads))
+    features = [shared(torch.randn(5, 3))]
+    terms = {name: {"loss": head(balance.gate(name, features)[0]).square().mean()} for name, head in heads.items()}
+    total, losses = balance(terms, list(shared.parameters()))
+    total.backward()
+    assert set(losses) == set(heads)
+    assert torch.isfinite(total)
+    for layer in (shared, *heads.values()):
+        assert float(layer.weight.grad.abs().max()) > 0
+
+
+@pytest.mark.parametrize("option", options("mixture"))
+def test_every_mixture_takes_of_all_sources(option: str) -> None:
+    mixture, batches = build(composed(f"mixture={option}").mixture), {"large": 9, "small": 3}
+    steps = [mixture.chosen(batches, 0, step) for step in range(2 * mixture.epoch_steps(batches))]
+    assert {name for names in steps for name in names} == set(batches)
+    mixture.load_state_dict(mixture.state_dict())
+    mixture.end_epoch()
 
 
 @pytest.mark.parametrize("option", options("schedule"))

@@ -149,6 +149,39 @@ class Charset:
 
 
 @dataclass(frozen=True)
+class WordList:
+    """The tokens that a text is written in where they are longer than characters, such as those of LaTeX.
+
+    Attributes:
+        words: in the order of their ids.
+        separator: what stands between the words of a text; empty where they follow each other directly.
+        normalization: Unicode normal form of every text.
+    """
+
+    words: tuple[str, ...]
+    separator: str = " "
+    normalization: Literal["NFC", "NFD", "NFKC", "NFKD"] = "NFC"
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+
+@dataclass(frozen=True)
+class BytePairs:
+    """Subwords of byte pair encoding: the characters, and the pairs that are joined, the most frequent first.
+
+    Attributes:
+        characters: that a text may hold, in the order of their ids.
+        merges: pairs of subwords; the joined pairs have the ids after the characters.
+        normalization: Unicode normal form of every text.
+    """
+
+    characters: tuple[str, ...]
+    merges: tuple[tuple[str, str], ...] = ()
+    normalization: Literal["NFC", "NFD", "NFKC", "NFKD"] = "NFC"
+
+
+@dataclass(frozen=True)
 class TableTokens:
     """The tokens that a dataset's tables are made of, in the order of their ids: of the structure, and of the cells."""
 
@@ -251,7 +284,10 @@ class SequenceDecoder(Protocol):
         """State before the first token. ``memory`` is what is read, ``valid`` False where it is padding."""
 
     def step(self, tokens: Int64[Tensor, "b k"], state: DecodingState) -> tuple[Float[Tensor, "b k v"], DecodingState]:
-        """Appends ``k`` tokens to each sequence; for each of them the logits of the token after it."""
+        """Appends ``k`` tokens to each sequence; for each of them the logits of the token after it.
+
+        The state that was given is used up: the new one may have taken over its memory.
+        """
 
 
 class Task(Protocol):

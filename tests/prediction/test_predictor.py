@@ -273,6 +273,18 @@ def test_the_way_out_needs_no_dataset(predictor: Predictor, tmp_path: Path, cont
     assert "dataset" not in caught.value.fix
 
 
+def test_pictures_pass_through_what_the_bundle_says(tmp_path: Path) -> None:
+    height = {"_target_": "visionkit.datasets.text_size.ToHeight", "height": 16}
+    prepared = visionkit.load(save(tmp_path / "model", prepare=[height]), allow=ALLOW, device="cpu")
+    given = picture(32, 50)
+    (item,) = prepared.reader.find(given)
+    opened = item.open()
+    assert opened.given.shape == (3, 16, 25)
+    assert opened.image.shape == (3, 32, 50)
+    (result,) = prepared.predict(given)
+    assert result.predictions["segmentation"]["mask"].shape == (32, 50)
+
+
 def test_density_keeps_its_count_in_the_line_and_in_the_picture(tmp_path: Path) -> None:
     density = torch.tensor([[0.0, 0.25, 0.5], [2.0, 0.75, 0.001]])
     entry = write_density(density, Objects(), tmp_path, "deep/x")

@@ -7,7 +7,7 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from visionkit.errors import UnsafeFileError
-from visionkit.types import Charset, Classes, Edges, Objects, TableTokens
+from visionkit.types import BytePairs, Charset, Classes, Edges, Objects, TableTokens, WordList
 
 KINDS: dict[str, type] = {
     "classes": Classes,
@@ -15,6 +15,8 @@ KINDS: dict[str, type] = {
     "objects": Objects,
     "charset": Charset,
     "table_tokens": TableTokens,
+    "word_list": WordList,
+    "byte_pairs": BytePairs,
 }
 """The dataclasses of ``types.py`` that labels may be; nothing else is ever built from a file."""
 

@@ -20,6 +20,7 @@ import torch
 from albumentations.core.composition import BaseCompose, TransformType
 from torch import Tensor
 
+from visionkit.datasets.table_boxes import scaled
 from visionkit.errors import ConfigError, DataError
 from visionkit.layers.points import inside
 from visionkit.layers.resize import nearest_index, resize_lines
@@ -33,8 +34,8 @@ class Resize:
     """Brings a sample to one size; nothing is random.
 
     The image shrinks by the mean of areas and grows bilinearly, axis by axis; mask and valid take the
-    nearest pixel by centres; lines of edges are kept whole; points move along. A sample that has the size already is
-    returned as it is.
+    nearest pixel by centres; lines of edges are kept whole; points and boxes of cells move along. A sample that has the
+    size already is returned as it is.
 
     Args:
         size: height and width in pixels.
@@ -45,17 +46,23 @@ class Resize:
             raise ConfigError("C54", "dataset.size", f"{list(size)} is no size", "write [height, width] in pixels")
         self.size = (int(size[0]), int(size[1]))
 
+    def resized(self, size: Sequence[int]) -> tuple[int, int]:
+        """Height and width of the result, whatever they were."""
+        return self.size
+
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """Image c h w to c *size; ``rng`` is not used."""
         old = tuple(sample["image"].shape[1:])
         if old == self.size:
             return sample
         rows, columns = (nearest_index(before, after) for before, after in zip(old, self.size, strict=True))
-        planes: dict[str, Tensor] = {
+        planes: dict[str, Any] = {
             key: sample[key][rows[:, None], columns] for key in ("mask", "valid") if key in sample
         }
         if "edges" in sample:
             planes["edges"] = resize_lines(sample["edges"], self.size)
+        if "table" in sample:
+            planes["table"] = scaled(sample["table"], *(new / old for new, old in zip(self.size, old, strict=True)))
         if "points" in sample:
             factors = [after / before for before, after in zip(old, self.size, strict=True)]
             planes["points"] = sample["points"] * torch.tensor(factors[::-1], dtype=torch.float32)
@@ -89,6 +96,7 @@ class Augment:
         for name, transform in self._names.items():
             for part in _parts(transform):
                 _prepare(name, part)
+        self._moving = [name for name, transform in self._names.items() if any(map(_moves, _parts(transform)))]
         self._compose = albumentations.Compose(
             list(self._names.values()),
             additional_targets={key: target.kind for key, target in _TARGETS.items()},
@@ -101,8 +109,12 @@ class Augment:
 
         Raises:
             DataError: D30 a transform cannot be applied to this picture (a crop that is larger than it).
-            ConfigError: C56 a transform changed the kind of the image's numbers or its channels.
+            ConfigError: C56 a transform changed the kind of the image's numbers or its channels, C207 one that moves
+                pixels, on a table.
         """
+        if "table" in sample and self._moving:
+            what = "moves pixels, which would break rows, columns and boxes of a table"
+            raise ConfigError("C207", f"dataset.augment.{self._moving[0]}", what, "use transforms of colour alone")
         self._compose.set_random_state(rng, random.Random(int(rng.integers(2**63))))
         image = _array(sample["image"]).copy()
         coded = {key: target.encode(sample) for key, target in _TARGETS.items() if target.always or key in sample}
@@ -204,6 +216,10 @@ def _parts(transform: TransformType) -> Iterator[Any]:
             yield from _parts(part)
     else:
         yield transform
+
+
+def _moves(transform: Any) -> bool:
+    return not isinstance(transform, albumentations.ImageOnlyTransform | albumentations.NoOp)
 
 
 def _prepare(name: str, transform: Any) -> None:

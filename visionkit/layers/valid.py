@@ -1,7 +1,14 @@
 """Where a padded picture is real."""
 
+from collections.abc import Sequence
+
+import torch
 from jaxtyping import Bool
 from torch import Tensor
+from torch.nn import functional as F
+
+from visionkit.layers.strides import per_axis
+from visionkit.types import Stride
 
 
 def real_size(valid: Bool[Tensor, "*space"]) -> tuple[int, ...]:
@@ -10,3 +17,15 @@ def real_size(valid: Bool[Tensor, "*space"]) -> tuple[int, ...]:
         return tuple(valid.shape)
     axes = (valid.movedim(axis, 0).reshape(length, -1).any(1) for axis, length in enumerate(valid.shape))
     return tuple(int(filled.nonzero().max()) + 1 for filled in axes)
+
+
+def valid_cells(valid: Bool[Tensor, "b *space"], size: Sequence[int], stride: Stride) -> Bool[Tensor, "b *size"]:
+    """Which cells of a grid hold a real pixel; in a picture without any, the first cell counts as real."""
+    for axis, (cells, step) in enumerate(zip(size, per_axis(stride, len(size)), strict=True), start=1):
+        missing = max(cells * step - valid.shape[axis], 0)
+        valid = F.pad(valid, [0, 0] * (valid.ndim - 1 - axis) + [0, missing]).narrow(axis, 0, cells * step)
+        valid = valid.unflatten(axis, (cells, step)).any(axis + 1)
+    empty = ~valid.flatten(1).any(1)
+    first = torch.zeros_like(valid)
+    first.view(len(valid), -1)[:, :1] = True
+    return valid | (first & empty.view(-1, *[1] * len(size)))

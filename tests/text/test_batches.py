@@ -1,0 +1,31 @@
+"""Texts as tensors."""
+
+import torch
+
+from visionkit.text.batches import filled, frames_needed, from_code_points, teacher_forced, to_code_points
+from visionkit.text.tokenizers import CharacterTokenizer
+from visionkit.types import IGNORE_INDEX, Charset
+
+
+def test_inputs_and_targets_of_teacher_forcing():
+    tokenizer = CharacterTokenizer(Charset(tuple("abc")))
+    inputs, targets = teacher_forced([tokenizer.encode("abc"), tokenizer.encode("b"), []], tokenizer)
+    assert inputs.tolist() == [[0, 1, 2, 3], [0, 2, 0, 0], [0, 0, 0, 0]]
+    assert targets.tolist() == [[1, 2, 3, 0], [2, 0, IGNORE_INDEX, IGNORE_INDEX], [0, *[IGNORE_INDEX] * 3]]
+
+
+def test_frames_that_ctc_needs():
+    assert [frames_needed(ids) for ids in ([], [1], [1, 1], [1, 2, 2, 2, 1])] == [0, 1, 3, 7]
+    logits = torch.zeros(7, 1, 3).log_softmax(-1)
+    size = torch.tensor([5])
+    for length in (6, 7):
+        loss = torch.nn.functional.ctc_loss(logits, torch.tensor([[1, 2, 2, 2, 1]]), torch.tensor([length]), size)
+        assert bool(loss.isfinite()) == (length == 7)
+
+
+def test_code_points_there_and_back():
+    texts = ["", "a😀", "שלום"]
+    assert from_code_points(to_code_points(texts)) == texts
+    assert to_code_points(texts).shape == (3, 4)
+    assert to_code_points([]).shape == filled([]).shape == (0, 0)
+    assert to_code_points([""]).shape == (1, 0)

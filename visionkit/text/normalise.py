@@ -1,0 +1,26 @@
+"""Unicode: normal forms, the direction of a script, and characters by their names."""
+
+import unicodedata
+from typing import Literal
+
+Form = Literal["NFC", "NFD", "NFKC", "NFKD"]
+
+REPLACEMENT = "\ufffd"
+"""What stands for a character that is not known."""
+
+
+def normalised(text: str, form: Form = "NFC") -> str:
+    """The text in a Unicode normal form (Unicode Standard Annex 15). Its order stays logical, whatever its script."""
+    return text if text.isascii() else unicodedata.normalize(form, text)
+
+
+def right_to_left(text: str) -> bool:
+    """Whether most of the characters with a direction of their own (strong ones) are written from the right."""
+    strong = [kind for kind in map(unicodedata.bidirectional, text) if kind in {"L", "R", "AL"}]
+    return 2 * sum(kind != "L" for kind in strong) > len(strong)
+
+
+def described(character: str) -> str:
+    """A character so that it can be told from those that look the same: ``'é' (U+00E9 LATIN SMALL LETTER ...)``."""
+    names = " + ".join(f"U+{ord(code):04X} {unicodedata.name(code, 'without a name')}" for code in character)
+    return f"{character!r} ({names})"
