@@ -186,12 +186,13 @@ def test_points_of_ones_own(tmp_path, name):
         ("a.csv", "1,2\nx,3\n", "D91"),
         ("a.csv", "1\n", "D91"),
         ("a.csv", "1,nan\n", "D92"),
+        ("a.csv", '"1,2', "D123"),
         ("a.json", "[1, 2]", "D90"),
         ("a.json", '{"places": [[1, 2]]}', "D90"),
         ("a.json", '[["a", 2]]', "D90"),
         ("a.json", "[[1, 2], [3]]", "D90"),
         ("a.json", "[[1, 2", "D91"),
-        ("a.json", "", "D12"),
+        ("a.json", "", "D91"),
     ],
 )
 def test_faults_of_points_of_ones_own(tmp_path, name, text, code):

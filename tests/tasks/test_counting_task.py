@@ -8,7 +8,11 @@ import torch
 from torch import nn
 
 from visionkit.datasets.collate import collate
+from visionkit.datasets.synthetic_crowds import Crowds
 from visionkit.datasets.unbatch import prediction_of, sample_of
+from visionkit.decoders.density import Density
+from visionkit.decoders.unet import UNet
+from visionkit.encoders.conv import ConvEncoder
 from visionkit.errors import ConfigError
 from visionkit.inference import MultiScale, SlidingWindow
 from visionkit.losses.bayesian import BayesianLoss
@@ -165,6 +169,26 @@ def test_pictures_show_both_counts():
         truth = task.draw(own)
         assert both.dtype == truth.dtype == np.uint8
         assert both.shape[1] > truth.shape[1] > 0
+
+
+@pytest.mark.parametrize("name", ["density", "bayesian"])
+def test_it_learns_to_count(name):
+    torch.manual_seed(0)
+    crowds = Crowds("train", size=48, most=12, head_px=(6, 8))
+    batch = collate([crowds[index] for index in range(6)])
+    path = partial(UNet, widths=[24, 16], stride=4)
+    options = {"decoder": partial(Density, path=path, width=16), "losses": {name: LOSSES[name]}}
+    encoder = ConvEncoder((8, 16, 24), (4, 2, 2), spatial_dims=2, in_chans=3, mean=0.5, std=0.25)
+    network = Network(encoder, {"counting": partial(Counting, **options)}, {"points": Objects()})
+    task, optimizer = network.named_tasks["counting"], torch.optim.Adam(network.parameters(), 1e-2)
+    errors = []
+    for _ in range(60):
+        (term,) = network.loss(batch)["counting"].values()
+        optimizer.zero_grad()
+        term.backward()
+        optimizer.step()
+        errors.append(-np.mean(task.scores(network.predict(batch)["counting"], batch)))
+    assert np.mean(errors[-10:]) < 0.3 * errors[0]
 
 
 def test_what_cannot_be():

@@ -1,24 +1,22 @@
 """The user's own pictures with points: a folder of each."""
 
-import csv
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from jaxtyping import Float32
 from torch import Tensor
 
-from visionkit.datasets.images import SUFFIXES, file_size
+from visionkit.datasets.images import SUFFIXES
 from visionkit.datasets.listing import list_pairs
 from visionkit.datasets.pairs import SPLITS
 from visionkit.datasets.points import PointPairs, as_points
+from visionkit.datasets.text_files import read_rows, read_text
 from visionkit.errors import ConfigError, DataError, nearest
 from visionkit.types import Objects
 
-_MOST_BYTES = 64 * 2**20
 _CSV = "write a line x,y for each object, in pixels; a first line with the names x and y is allowed"
 _JSON = 'write [[x, y], ...], or {"points": [[x, y], ...]}, in pixels'
 
@@ -69,8 +67,7 @@ class PointsFolder(PointPairs):
 class PointReader:
     """Reads a file of points, CSV or JSON by its ending.
 
-    Raises DataError: D10 missing, D11 unreadable, D12 an empty JSON, D90 other contents, D91 no CSV or JSON, D92 points
-    that are no numbers.
+    Raises DataError: as ``read_rows``; D90 other contents, D91 no CSV or JSON, D92 points that are no numbers.
     """
 
     offset_px: float = 0.0
@@ -86,13 +83,13 @@ class PointReader:
 
 
 def _from_csv(path: Path) -> list[list[float]]:
-    rows = [row for row in csv.reader(_text(path, empty=True).splitlines()) if any(cell.strip() for cell in row)]
-    columns, first = (0, 1), 1
-    names = [cell.strip().lower() for cell in rows[0]] if rows else []
+    rows = [(line, row) for line, row in read_rows(path) if any(cell.strip() for cell in row)]
+    columns = (0, 1)
+    names = [cell.strip().lower() for cell in rows[0][1]] if rows else []
     if "x" in names and "y" in names:
-        columns, first = (names.index("x"), names.index("y")), 2
+        columns, rows = (names.index("x"), names.index("y")), rows[1:]
     points = []
-    for line, row in enumerate(islice(rows, first - 1, None), start=first):
+    for line, row in rows:
         try:
             points.append([float(row[column]) for column in columns])
         except (ValueError, IndexError) as error:
@@ -102,25 +99,7 @@ def _from_csv(path: Path) -> list[list[float]]:
 
 def _from_json(path: Path) -> Any:
     try:
-        value = json.loads(_text(path))
+        value = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise DataError("D91", path, f"is no JSON ({' '.join(str(error).split())[:100]})", _JSON) from error
     return value.get("points") if isinstance(value, dict) else value
-
-
-def _text(path: Path, empty: bool = False) -> str:
-    """The text of a file. An empty one is a fault unless ``empty``."""
-    try:
-        size = file_size(path)
-    except DataError as error:
-        if error.code == "D12" and empty:
-            return ""
-        raise
-    if size > _MOST_BYTES:
-        raise DataError("D91", path, f"has {size} bytes; at most {_MOST_BYTES} are read", "split the picture")
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError("D91", path, "is no text in UTF-8", "save it as UTF-8") from error
-    except OSError as error:
-        raise DataError("D11", path, f"cannot be read ({error.strerror})", "check its permissions") from error
