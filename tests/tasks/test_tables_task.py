@@ -7,6 +7,8 @@ import torch
 from torch import nn
 
 from visionkit.datasets.collate import collate
+from visionkit.datasets.pubtabnet import PubTabNet
+from visionkit.datasets.transforms import Resize
 from visionkit.datasets.unbatch import prediction_of, sample_of
 from visionkit.decoders.cell_boxes import CellBoxes
 from visionkit.decoders.cell_views import BoxView, WholeView
@@ -17,6 +19,7 @@ from visionkit.decoders.table_transformer import TableTransformer
 from visionkit.errors import ConfigError
 from visionkit.generation.beam import beam
 from visionkit.generation.greedy import greedy
+from visionkit.generation.result import Decoded
 from visionkit.generation.speculative import speculative
 from visionkit.layers.grid_memory import GridMemory
 from visionkit.losses.tables import Stages
@@ -162,19 +165,51 @@ def test_predictions_have_boxes_of_filled_cells_in_pixels():
     assert task.decoder.covered(network.encode(torch.rand(1, 3, 16, 24))[0]) == (24.0, 16.0)
 
 
-def test_padding_changes_nothing():
+@pytest.mark.parametrize(
+    ("decoder", "rate"),
+    [
+        (partial(TableLSTM, hidden=24, embedding=12, attention=16, dropout=0.0), 1e-2),
+        (partial(TableTransformer, width=32, depth=1, heads=2, hidden=32, dropout=0.0), 5e-3),
+    ],
+)
+def test_two_tables_are_learnt_by_heart(decoder, rate):
+    network = make(decoder, partial(BoxView, size=(2, 4), width=16, jitter=0.0), code=OtslCode()).train()
+    batch = batch_of(table(2, 2), table(1, 3))
+    batch["image"] = torch.randint(256, (2, 3, 16, 24), generator=torch.Generator().manual_seed(3), dtype=torch.uint8)
+    optimizer = torch.optim.Adam(network.parameters(), lr=rate)
+    for _ in range(120):
+        optimizer.zero_grad()
+        sum(network.loss(batch)["tables"].values()).backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+    with torch.no_grad():
+        prediction = network.predict(batch)["tables"]
+    task = network.named_tasks["tables"]
+    assert task.scores(prediction, batch) == [1.0, 1.0]
+    for row, one in enumerate(batch["table"]):
+        truth = torch.tensor([cell.box for cell in one.cells if cell.tokens])
+        known = ~prediction["cell_boxes"][row].isnan().any(1)
+        assert float((prediction["cell_boxes"][row][known] - truth).abs().max()) < 2.5
+    assert float(prediction["text_confidence"].min()) > 0.5
+
+
+def test_what_lies_in_the_padding_is_not_read():
     network = make().eval()
     alone = batch_of(table())
-    padded = dict(alone)
-    padded["image"] = torch.cat([alone["image"], alone["image"][..., -1:].expand(-1, -1, -1, 12)], 3)
-    padded["valid"] = torch.nn.functional.pad(alone["valid"], (0, 12))
+    image = torch.cat([alone["image"], alone["image"][..., -1:].expand(-1, -1, -1, 12)], 3)
+    valid = nn.functional.pad(alone["valid"], (0, 12))
+    changed = image.clone()
+    changed[..., 32:] = 255 - changed[..., 32:]  # beyond what the cells at the border see
+    task = network.named_tasks["tables"]
     with torch.no_grad():
-        memory = network.tasks["tables"].decoder.memory(
-            network.tasks["tables"](network.encode(padded["image"]), ()), padded["valid"]
+        first, second = (
+            network.tasks["tables"].decoder.memory(task(network.encode(one), (16, 36)), valid)
+            for one in (image, changed)
         )
-        prediction = network.predict(padded)["tables"]
-    assert memory.valid.reshape(4, 9)[:, 6:].any() == False  # noqa: E712
-    assert prediction["table"].shape[0] == 1
+        found = [network.predict({"image": one, "valid": valid})["tables"]["table"] for one in (image, changed)]
+    assert first.valid.reshape(4, 9).all(0).tolist() == [True] * 6 + [False] * 3
+    torch.testing.assert_close(first.values[:, first.valid[0]], second.values[:, first.valid[0]])
+    assert torch.equal(*found)
 
 
 def test_cells_of_a_step_are_drawn_and_evaluation_takes_all():
@@ -237,3 +272,40 @@ def test_mistakes_are_named(options, code):
     with pytest.raises(ConfigError) as caught:
         make(**options)
     assert caught.value.code == code
+
+
+def test_nothing_decoded_is_a_table_without_rows():
+    def nothing(decoder, memory, valid, **options):
+        count = len(memory)
+        none = torch.zeros(count, 0)
+        return Decoded(none.long(), none, torch.zeros(count), torch.ones(count, dtype=torch.bool))
+
+    network = make(structure=nothing).eval()
+    batch = batch_of(table(), EMPTY)
+    with torch.no_grad():
+        prediction = network.predict(batch)["tables"]
+    assert pages(prediction["table"]) == [table_html(EMPTY)] * 2
+    assert prediction["cell_boxes"].shape == (2, 0, 4)
+    assert prediction["token_confidence"].shape == (2, 0)
+    task = network.named_tasks["tables"]
+    scores = task.scores(prediction, batch)
+    assert scores[0] < 0.5
+    assert scores[1] == 1
+    assert task.draw(sample_of(batch, 1), prediction_of(prediction, batch, 1)).ndim == 3
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("code", CODES)
+def test_real_tables_are_learnt_from(code, real_data):
+    data = PubTabNet(real_data, "train")
+    sample = Resize((64, 64))(data[0], None)
+    network = make(labels=data.labels["table"], code=code, max_structure=700, max_content=200).train()
+    terms = network.loss(collate([sample, sample]))["tables"]
+    assert all(torch.isfinite(term) for term in terms.values())
+    assert float(terms["boxes"]) > 0
+    writer = network.tasks["tables"].writer
+    targets = writer.targets([sample["table"]], ["x"], (64.0, 64.0), torch.device("cpu"))
+    contents = iter([row[1:].tolist() for row in targets.content])
+    cells = [next(contents) if wanted else [] for wanted in targets.filled[0]]
+    again = writer.table(targets.structure[0, 1:].tolist(), cells)
+    assert table_html(again) == table_html(sample["table"])
