@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
 import cv2
+import numpy as np
 import torch
+from jaxtyping import Int64
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
@@ -15,6 +17,8 @@ from visionkit.datasets.batches import EvalBatches, Passes, Place, TrainBatches
 from visionkit.datasets.collate import collate
 from visionkit.datasets.examples import Examples, OnBad
 from visionkit.datasets.intensity import WithIntensity
+from visionkit.datasets.mixtures import Each, Mixture
+from visionkit.datasets.text_size import size_groups
 from visionkit.datasets.transforms import Augment, Resize
 from visionkit.errors import ConfigError, DataError
 from visionkit.types import Batch, Dataset, Intensity, Sample, Transform
@@ -31,6 +35,9 @@ class Source:
         root: folder of the data; None for data that is generated.
         channels: of the pictures, 1 or 3.
         size: ``[height, width]`` that every picture is resized to, or None for its own.
+        prepare: named transforms in their order for training, evaluation and prediction alike, such as ``ToHeight``.
+        group_px: samples whose pictures are equally high and, in steps of so many pixels, equally wide share
+            training batches; None leaves them to chance.
         batch_size: samples a batch and process in training; ``auto`` finds the fastest when it starts.
         eval_batch_size: the same in evaluation, a number.
         on_bad: ``error`` stops at a file that cannot be used, ``skip`` names it and goes on.
@@ -50,21 +57,33 @@ class Source:
         on_bad: OnBad = "error",
         intensity: Intensity | None = None,
         augmenter: Callable[[Mapping[str, Any]], Transform] = Augment,
+        prepare: Mapping[str, Transform | None] | None = None,
+        group_px: int | None = None,
     ) -> None:
         if batch_size != "auto":
             _check_number("dataset.batch_size", batch_size, 1, ", or auto")
         _check_number("dataset.eval_batch_size", eval_batch_size, 1)
+        if group_px is not None:
+            _check_number("dataset.group_px", group_px, 1, ", or null")
         place: dict[str, Any] = {} if root is None else {"root": Path(root).expanduser()}
         self.split = lambda split: layout(split=split, channels=channels, **place)
         self.augment = [augmenter(augment)] if augment else []
         self.prepare: list[Transform] = [WithIntensity(intensity)] if intensity else []
         self.prepare += [Resize(tuple(size))] if size else []
+        self.prepare += [transform for transform in (prepare or {}).values() if transform is not None]
+        self.group_px = group_px
         self.batch_size, self.eval_batch_size, self.on_bad = batch_size, eval_batch_size, on_bad
 
     def examples(self, split: str, seed: int = 0) -> Examples:
         """The samples of a split, augmented if it is the training split."""
         transforms = self.prepare + (self.augment if split == "train" else [])
         return Examples(self.split(split), transforms, seed=seed, on_bad=self.on_bad)
+
+    def groups(self, examples: Examples) -> Int64[np.ndarray, "n"] | None:
+        """Which samples share batches, from the sizes that pictures will have; None where nothing was asked for."""
+        if self.group_px is None:
+            return None
+        return size_groups(examples.dataset, self.prepare, self.group_px)
 
 
 class Collated(NamedTuple):
@@ -109,12 +128,20 @@ class DataModule(LightningDataModule):
         sources: by name.
         seed: of the run.
         workers: processes that read samples, or ``auto``: none on one or two cores, else up to eight.
+        mixture: chooses the sources of each training step; a batch of every one by default.
 
     Raises ConfigError: C11 sources that disagree on labels, C59 workers that are no number.
     """
 
-    def __init__(self, sources: Mapping[str, Source], seed: int = 0, workers: int | str = "auto") -> None:
+    def __init__(
+        self,
+        sources: Mapping[str, Source],
+        seed: int = 0,
+        workers: int | str = "auto",
+        mixture: Mixture | None = None,
+    ) -> None:
         super().__init__()
+        self.mixture = mixture or Each()
         self.sources, self.seed, self.workers = dict(sources), seed, _workers(workers)
         self.labels = self._labels()
 
@@ -129,10 +156,25 @@ class DataModule(LightningDataModule):
             if not len(samples):
                 raise DataError("D01", name, "no training samples", "check dataset.root and the split lists")
         passes = {
-            name: Passes(len(samples), cast(int, self.sources[name].batch_size), self.seed, rank, world)
+            name: Passes(
+                len(samples),
+                cast(int, self.sources[name].batch_size),
+                self.seed,
+                rank,
+                world,
+                self.sources[name].groups(samples),
+            )
             for name, samples in examples.items()
         }
-        return self._loader(_Joint(examples), TrainBatches(passes, self._consumed))
+        return self._loader(_Joint(examples), TrainBatches(passes, self._consumed, self.mixture, self.seed))
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the mixture has learnt from the losses so far."""
+        return self.mixture.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The inverse of ``state_dict``."""
+        self.mixture.load_state_dict(state_dict)
 
     def val_dataloader(self) -> list[DataLoader]:
         """One loader for each source."""

@@ -6,8 +6,9 @@ import math
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from visionkit.assemble import make_callbacks, make_datamodule, make_module, make_network, make_trainer
 from visionkit.autobatch import fastest_batch_size
+from visionkit.baselines.gains import Gain, gains
 from visionkit.bundle.folder import export_run
 from visionkit.bundle.labels import labels_to_json
 from visionkit.bundle.onnx import require_packages
@@ -26,12 +28,13 @@ from visionkit.checkpoint import Checkpoints, find, load_checkpoint, write_atomi
 from visionkit.config import build
 from visionkit.datamodule import DataModule
 from visionkit.datasets.collate import collate
-from visionkit.errors import ConfigError, DataError, VisionkitError, nearest
+from visionkit.errors import ConfigError, DataError, VisionkitError
 from visionkit.loggers.jsonl import read_history
 from visionkit.module import VisionModule
 from visionkit.reports.examples import ExampleCollector, draw_examples
 from visionkit.reports.page import write_report
 from visionkit.runs import Run
+from visionkit.types import Sample
 
 Results = dict[str, dict[str, Tensor]]
 Origin = tuple[Path, int, list[str]]
@@ -90,11 +93,13 @@ def evaluate_run(cfg: DictConfig, settings: DictConfig, changes: list[str]) -> R
     collector = ExampleCollector()
     trainer = make_trainer(cfg, folder, [collector], logger=False)
     with _interruptible(trainer):
-        _evaluate(trainer, module, datamodule, settings.split, (path, checkpoint["global_step"], changes))
-    report = _report(cfg, folder, module, datamodule, collector, settings.split, settings.examples)
+        _evaluate(trainer, module, datamodule, collector, settings.split, (path, checkpoint["global_step"], changes))
+    compared = _gains(cfg, folder, module, datamodule, settings.split)
+    report = _report(cfg, folder, module, datamodule, collector, settings.split, settings.examples, compared)
     results = {settings.split: module.results.get(settings.split, {})}
     bundle = folder / "bundle" if (folder / "bundle").is_dir() else None
-    closing_summary(folder, results, time.monotonic() - begin_s, best=path, report=report, bundle=bundle)
+    seconds = time.monotonic() - begin_s
+    closing_summary(folder, results, seconds, best=path, report=report, bundle=bundle, gains=compared)
     return results[settings.split]
 
 
@@ -111,9 +116,6 @@ def _interruptible(trainer: Trainer) -> Iterator[None]:
 
 def _check_before(cfg: DictConfig, module: VisionModule, datamodule: DataModule) -> None:
     """Finds out before hours of training what could only fail after them."""
-    for name in cfg.balance.get("weights") or {}:
-        if name not in module.tasks:
-            raise ConfigError("C18", f"balance.weights.{name}", "no such task", nearest(str(name), module.tasks))
     if cfg.export and cfg.onnx:
         require_packages()
     datamodule.examples("val")
@@ -145,16 +147,19 @@ def _conclude(
     module.load_state_dict(checkpoint["state_dict"])
     module.results.clear()
     report = bundle = problem = None
+    compared: list[Gain] = []
     collector = ExampleCollector()
     trainer.callbacks.append(collector)  # type: ignore[attr-defined]
     origin: Origin = (best, checkpoint["global_step"], [])
     loggers, trainer.loggers = trainer.loggers, []  # the curve of validation ends where training ended
     try:
-        _evaluate(trainer, module, datamodule, "val", origin)
+        _evaluate(trainer, module, datamodule, collector, "val", origin)
         trainer.loggers = loggers
         if cfg.test:
-            _evaluate(trainer, module, datamodule, "test", origin)
-        report = _report(cfg, folder, module, datamodule, collector, "test" if cfg.test else "val")
+            _evaluate(trainer, module, datamodule, collector, "test", origin)
+        split = "test" if cfg.test else "val"
+        compared = _gains(cfg, folder, module, datamodule, split) if trainer.is_global_zero else []
+        report = _report(cfg, folder, module, datamodule, collector, split, compared=compared)
     except VisionkitError as error:
         problem = error
     trainer.loggers = loggers
@@ -168,19 +173,46 @@ def _conclude(
     places = [getattr(logger, "address", None) or getattr(logger, "folder", None) for logger in trainer.loggers]
     wandb = next((place for place in places if place), None)
     seconds = time.monotonic() - begin_s
-    closing_summary(folder, module.results, seconds, best=best, bundle=bundle, report=report, wandb=wandb)
+    closing_summary(
+        folder, module.results, seconds, best=best, bundle=bundle, report=report, wandb=wandb, gains=compared
+    )
     if problem is not None:
         raise problem
 
 
-def _evaluate(trainer: Trainer, module: VisionModule, datamodule: DataModule, split: str, origin: Origin) -> None:
+def _evaluate(
+    trainer: Trainer,
+    module: VisionModule,
+    datamodule: DataModule,
+    collector: ExampleCollector,
+    split: str,
+    origin: Origin,
+) -> None:
     run = trainer.test if split == "test" else trainer.validate
     run(module, datamodule=datamodule, verbose=False)
     if trainer.is_global_zero and module.results.get(split):
         path, step, changes = origin
         figures = {task: _readable(results) for task, results in module.results[split].items()}
         content = {"checkpoint": path.name, "step": step, "changes": changes, "metrics": figures}
-        _write_json(Path(trainer.default_root_dir) / "evaluation" / split / "metrics.json", content)
+        place = Path(trainer.default_root_dir) / "evaluation" / split
+        _write_json(place / "metrics.json", content)
+        _write_json(place / "scores.json", collector.scores())
+
+
+def _gains(cfg: DictConfig, folder: Path, module: VisionModule, datamodule: DataModule, split: str) -> list[Gain]:
+    """The network beside the baselines of the configuration; kept with the evaluation."""
+    baselines = {str(name): build(node) for name, node in (cfg.get("baselines") or {}).items()}
+    if not baselines:
+        return []
+
+    def samples(of: str) -> Iterator[Sample]:
+        for examples in datamodule.examples(of).values():
+            yield from (examples[index] for index in range(len(examples)))
+
+    module.cpu()
+    compared = gains(module.tasks, baselines, module.results.get(split, {}), samples, split, collate)
+    _write_json(folder / "evaluation" / split / "baselines.json", [asdict(gain) for gain in compared])
+    return compared
 
 
 def _report(
@@ -191,6 +223,7 @@ def _report(
     collector: ExampleCollector,
     split: str,
     count: int = 3,
+    compared: Sequence[Gain] = (),
 ) -> Path | None:
     if not module.trainer.is_global_zero:
         return None
@@ -206,6 +239,7 @@ def _report(
         pictures,
         split,
         {"Parameters": f"{sum(value.numel() for value in module.network.parameters()) / 1e6:.2f} M"},
+        compared,
     )
 
 

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from visionkit.assemble import make_network
 from visionkit.config import build, compose, conf_dir
-from visionkit.types import Classes
+from visionkit.types import Charset, Classes, Edges, Objects
 
 _UNITS = {"K": 1e3, "M": 1e6, "G": 1e9}
 
@@ -76,8 +76,18 @@ def agrees(ours: float, published_text: str | None) -> bool | None:
 
 def _network(about: dict[str, Any]) -> nn.Module:
     if "task" in about:
-        labels = {"mask": Classes(tuple(str(index) for index in range(about["classes"])))}
+        labels = _labels(about)
         words = [f"encoder={about['encoder']}", f"task={about['task']}", *about.get("overrides", [])]
         return make_network(compose("train", words), labels)
     cfg = compose("train", [f"encoder={about['encoder']}", *about.get("overrides", [])])
     return build(about["head"])(encoder=build(cfg.encoder))
+
+
+def _labels(about: dict[str, Any]) -> dict[str, Any]:
+    """As many classes, or characters of text, as the file says; points and edges need no number."""
+    labels: dict[str, Any] = {"points": Objects(), "edges": Edges()}
+    if "classes" in about:
+        labels["mask"] = Classes(tuple(str(index) for index in range(about["classes"])))
+    if "characters" in about:
+        labels["text"] = Charset(tuple(chr(0x4E00 + index) for index in range(about["characters"])))
+    return labels

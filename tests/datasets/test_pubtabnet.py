@@ -10,6 +10,7 @@ from table_trees import ROW, annotation, cells, picture, pubtabnet, write_lines
 from visionkit.datasets.check import check_splits
 from visionkit.datasets.collate import collate
 from visionkit.datasets.pubtabnet import PubTabNet
+from visionkit.datasets.table_limits import TableLimits
 from visionkit.datasets.transforms import Augment, Resize
 from visionkit.errors import ConfigError, DataError
 from visionkit.text.table_grid import NotRectangular
@@ -115,6 +116,30 @@ def test_every_planted_fault_is_found(tmp_path) -> None:
     warnings = [(finding.path.split("/")[-1], finding.code) for finding in findings if finding.severity == "warning"]
     assert warnings == [("x.jsonl", "D37"), ("odd.png", "D142"), ("outside.png", "D141"), ("empty.png", "D140")]
     assert all("\n" not in str(finding) for finding in findings)
+
+
+@pytest.mark.parametrize(
+    ("limits", "kept"),
+    [
+        ({}, ["a", "b", "gone"]),
+        ({"structure": 8}, ["a", "gone"]),
+        ({"structure": 7}, []),
+        ({"cell": 1}, ["gone"]),
+        ({"cell": 2}, ["a", "b", "gone"]),
+        ({"side_px": 40}, ["a", "b", "gone"]),
+        ({"side_px": 39}, ["gone"]),
+    ],
+)
+def test_limits_of_what_is_trained_on(tmp_path, caplog, limits, kept) -> None:
+    root = pubtabnet(tmp_path)
+    with (root / "PubTabNet_2.0.0.jsonl").open("a") as file:
+        file.write(json.dumps(annotation("gone.png", "train", cells("a", "1"))) + "\n")
+    train = PubTabNet(root, "train", limits=TableLimits(**limits))
+    assert [train.key(index) for index in range(len(train))] == kept
+    assert (f"{3 - len(kept)} of 3 tables are not trained on" in caplog.text) == (len(kept) < 3)
+    val = PubTabNet(root, "val", limits=TableLimits(**limits))
+    assert len(val) == 1
+    assert val.labels == train.labels
 
 
 def test_trees_that_are_none(tmp_path) -> None:

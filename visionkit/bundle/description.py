@@ -43,8 +43,13 @@ def check(about: dict[str, Any], known: Collection[str], file: Path) -> None:
         raise UnsafeFileError("U06", file, f"'preprocessing' has no usable {wrong[0][:60]!r}", _AGAIN)
     intensity = preprocessing.get("intensity")
     safety.vet(intensity, known, file, "preprocessing.intensity")
-    if intensity is not None and (not isinstance(intensity, dict) or "_target_" not in intensity):
+    if intensity is not None and not _says_what(intensity):
         raise UnsafeFileError("U26", file, "'preprocessing.intensity' does not say what to build", _AGAIN)
+    safety.vet(preprocessing.get("prepare"), known, file, "preprocessing.prepare")
+
+
+def _says_what(value: Any) -> bool:
+    return isinstance(value, dict) and "_target_" in value
 
 
 def _is_count(value: Any) -> bool:
@@ -63,5 +68,6 @@ _PREPROCESSING: dict[str, Callable[[Any], bool]] = {
     "spacing_mm": lambda value: _is_list(value, 3, lambda mm: type(mm) in (int, float) and 0 < mm < _MAX_PIXELS),
     "interpolation": lambda value: value in (None, "linear", "cubic"),
     "intensity": lambda value: True,  # vetted as everything that is built
+    "prepare": lambda value: value is None or (isinstance(value, list) and all(map(_says_what, value))),
 }
 """What each value must be; None stands for one that is not given."""

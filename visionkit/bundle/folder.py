@@ -48,6 +48,8 @@ class Info:
     preprocessing: dict[str, Any]
     """``channels`` of the image, ``size`` [h, w] to which it is resized or None, ``channels_last`` in memory.
 
+    ``prepare`` lists what builds the transforms of every image, in their order, where there are any.
+
     Of volumes also ``spatial_dims`` 3, ``intensity`` (what builds it), ``spacing_mm`` and ``interpolation``."""
     metrics: dict[str, Any]
 
@@ -72,7 +74,8 @@ def save(
     about: dict[str, Any] = {"format": description.FORMAT, "visionkit": _version()}
     about |= {"encoder": _plain(encoder_cfg), "tasks": _plain(tasks_cfg), "labels": labels_to_json(labels)}
     about |= {"preprocessing": _plain(preprocessing), "metrics": _finite(metrics), "sha256": {}}
-    wanted = safety.targets([about["encoder"], about["tasks"], about["preprocessing"].get("intensity")])
+    built = [about["preprocessing"].get(name) for name in ("intensity", "prepare")]
+    wanted = safety.targets([about["encoder"], about["tasks"], *built])
     description.check(about, wanted, folder / DESCRIPTION)
     own = {WEIGHTS, DESCRIPTION, README, ONNX} if (folder / DESCRIPTION).is_file() else set()
     with replaced_folder(folder, own) as new:
@@ -148,14 +151,16 @@ def export_run(run: str | Path, out: str | Path | None = None, which: str = "bes
 
 
 def _preprocessing(dataset: dict[str, Any], spatial_dims: int) -> dict[str, Any]:
-    """Of the sources that were trained on; a size only where all agree, since a network takes any."""
+    """Of the sources that were trained on; sizes only where all agree, since a network takes any."""
     sources = list(dataset.get("sources", {"": dataset}).values())
-    sizes = [source["size"] for source in sources]
-    common = {
-        "channels": sources[0]["channels"],
-        "size": sizes[0] if all(size == sizes[0] for size in sizes) else None,
-    }
+    prepare = [[step for step in (source.get("prepare") or {}).values() if step] for source in sources]
+    common = {"channels": sources[0]["channels"], "size": _agreed([source["size"] for source in sources])}
+    common |= {"prepare": steps} if (steps := _agreed(prepare)) else {}
     return common | _of_volumes(sources[0]) if spatial_dims == 3 else common
+
+
+def _agreed(values: list[Any]) -> Any:
+    return values[0] if all(value == values[0] for value in values) else None
 
 
 def _of_volumes(source: dict[str, Any]) -> dict[str, Any]:

@@ -55,14 +55,15 @@ def read_json(file: Path) -> dict[str, Any]:
 
 def known_targets() -> frozenset[str]:
     """The classes a bundle may name: every ``_target_`` in the packaged options of the groups that a model is made
-    from, and in the intensities of the datasets.
+    from, and in the intensities and preparations of the datasets.
     """
     found: set[str] = set()
     for group in _GROUPS:
         for file in sorted((conf_dir() / group).rglob("*.yaml")):
             found |= targets(yaml.safe_load(file.read_text(encoding="utf-8")))
     for file in sorted((conf_dir() / "dataset").rglob("*.yaml")):
-        found |= targets(yaml.safe_load(file.read_text(encoding="utf-8")).get("intensity"))
+        dataset = yaml.safe_load(file.read_text(encoding="utf-8"))
+        found |= targets([dataset.get("intensity"), dataset.get("prepare")])
     return frozenset(found)
 
 

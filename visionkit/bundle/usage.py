@@ -36,6 +36,10 @@ def _opening(about: Mapping[str, Any], name: str) -> str:
 def _fitted(preprocessing: Mapping[str, Any]) -> str:
     size, spacing = preprocessing["size"], preprocessing.get("spacing_mm")
     fitted = f"resized to {size[0]} x {size[1]} (height x width)" if size else "used at their own size"
+    if preprocessing.get("prepare"):
+        fitted = (
+            f"brought to size by {', '.join(step['_target_'].rpartition('.')[2] for step in preprocessing['prepare'])}"
+        )
     fitted = f"resampled to voxels of {' x '.join(map(str, spacing))} mm" if spacing else fitted
     return f"{preprocessing['channels']} channel(s), {fitted}"
 

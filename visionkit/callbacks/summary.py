@@ -4,7 +4,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich import box
@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
+from visionkit.baselines.gains import Gain
 from visionkit.callbacks.progress import duration
 
 Results = Mapping[str, Mapping[str, Mapping[str, Tensor]]]
@@ -27,6 +28,7 @@ def closing_summary(
     bundle: Path | str | None = None,
     report: Path | str | None = None,
     wandb: Path | str | None = None,
+    gains: Sequence[Gain] = (),
     console: Console | None = None,
 ) -> None:
     """Prints the end of a run.
@@ -39,12 +41,15 @@ def closing_summary(
         bundle: the exported folder.
         report: the report's HTML file.
         wandb: address of the W&B run, or the folder of an offline one.
+        gains: the network beside baselines.
         console: where to print; standard output by default.
     """
     console = console or Console(highlight=False, width=None if os.isatty(1) else 120)
     console.print()
     if any(tasks for tasks in results.values()):
         console.print(metrics_table(results))
+    if gains:
+        console.print(gains_table(gains))
     console.print(Text.assemble(("Took ", "dim"), duration(seconds)))
     offline = wandb is not None and not str(wandb).startswith("http")
     places = {"run": run, "best checkpoint": best, "bundle": bundle, "report": report, "W&B": wandb}
@@ -72,6 +77,24 @@ def metrics_table(results: Results) -> Table:
         shown = Text("" if task == before else task, style="bold")
         table.add_row(shown, Text(name), *[values.get(stage, "-") for stage in stages])
         before = task
+    return table
+
+
+def gains_table(gains: Sequence[Gain]) -> Table:
+    """One row for each task: its monitored metric without and with the network, and by how much that is better."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("task", "metric", "without a network", "", "network", "better by"):
+        table.add_column(name, justify="left" if name in ("task", "metric", "") else "right")
+    for gain in gains:
+        style = "green" if gain.better else "red"
+        table.add_row(
+            Text(gain.task, style="bold"),
+            Text(f"{gain.metric} ({gain.mode})"),
+            Text(f"{gain.without:.4g}"),
+            Text(gain.baseline, style="dim"),
+            Text(f"{gain.figure:.4g}"),
+            Text(gain.text(), style=style),
+        )
     return table
 
 

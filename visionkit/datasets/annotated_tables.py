@@ -7,7 +7,6 @@ from typing import Any
 
 from visionkit.errors import ConfigError, DataError
 from visionkit.text.table_grid import NotRectangular, TableFault, grid_of
-from visionkit.text.table_tokens import StructureCode
 from visionkit.types import Cell, Table, TableTokens
 
 _FIX = "mend the annotation or set dataset.on_bad=skip"
@@ -70,9 +69,9 @@ def read_labels(file: str | Path) -> TableTokens:
         ) from error
 
 
-def limits(code: StructureCode, table: Table) -> tuple[int, int]:
-    """Length of the structure in a code, and of the longest cell."""
-    return len(code.encode(table.structure)), max((len(cell.tokens) for cell in table.cells), default=0)
+def page_box(annotation: Any, place: str) -> tuple[float, float, float, float] | None:
+    """Where the table is on its page, None where the object does not say. Raises DataError D138."""
+    return _box({"bbox": annotation.get("bbox"), "tokens": ["the table itself"]}, place)
 
 
 def _tokens(value: Sequence[Any]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ _RAGGED = {"points"}
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
-    """Batch of samples, padded right and below; ``valid`` is made where samples lack it.
+    """Batch of samples, padded right and below (lines of text by their paper); ``valid`` is made where samples lack it.
 
     Raises:
         DataError: D31 samples that carry different targets or channels, D32 no samples.
@@ -33,7 +33,8 @@ def collate(samples: Sequence[Sample]) -> Batch:
     batch: dict[str, Any] = {name: [row[name] for row in rows] for name in first}
     for name, values in batch.items():
         if isinstance(values[0], Tensor) and name not in _RAGGED:
-            batch[name] = _pad(values, _FILL.get(name, 0))
+            goes_on = name == "image" and "text" in first
+            batch[name] = _pad(_with_paper(values) if goes_on else values, _FILL.get(name, 0))
     return batch  # type: ignore[return-value]
 
 
@@ -43,6 +44,15 @@ def _all_valid(sample: Sample) -> Tensor:
 
 def _carried(row: dict[str, Any]) -> str:
     return f"{', '.join(row)} with {row['image'].shape[0]} channels"
+
+
+def _with_paper(images: list[Tensor]) -> list[Tensor]:
+    """Pictures of lines as large as the largest, their last column and row repeated: paper ends nowhere."""
+    height, width = (max(image.shape[axis] for image in images) for axis in (1, 2))
+    rows, columns = torch.arange(height), torch.arange(width)
+    return [
+        image[:, rows.clamp(max=image.shape[1] - 1)[:, None], columns.clamp(max=image.shape[2] - 1)] for image in images
+    ]
 
 
 def _pad(values: list[Tensor], fill: int) -> Tensor:

@@ -4,7 +4,9 @@ import os
 import re
 import stat
 import warnings
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -65,7 +67,32 @@ def read_image(path: str | Path, channels: int = 3) -> UInt8[Tensor, "c h w"]:
             D15 truncated, D16 damaged, D17 pixels without a known range (32 bit).
     """
     path = Path(path)
-    image = eight_bit(load(path), path)
+    return _with_channels(eight_bit(load(path), path), channels)
+
+
+def decode_image(data: bytes, place: str, channels: int = 3) -> UInt8[Tensor, "c h w"]:
+    """As ``read_image``, of a file's bytes that lie elsewhere; ``place`` names them in messages.
+
+    Raises DataError: D14 more than MAX_PIXELS, D16 damaged or no picture, D17 pixels without a known range (32 bit).
+    """
+    try:
+        image = _decoded(BytesIO(data), Path(place))
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:  # a decoder can fail in any way on bytes that are not what they claim to be
+        raise _no_picture(place, error) from error
+    return _with_channels(eight_bit(image, Path(place)), channels)
+
+
+def encoded_size(data: bytes, place: str) -> tuple[int, int]:
+    """Height and width of the upright picture, from the head of its bytes. Raises DataError D16."""
+    try:
+        return _upright_size(Image.open(BytesIO(data), formats=_FORMATS))
+    except Exception as error:  # as when it is decoded
+        raise _no_picture(place, error) from error
+
+
+def _with_channels(image: Image.Image, channels: int) -> UInt8[Tensor, "c h w"]:
     if channels == 1:
         grey = image if image.mode in ("1", "L", "LA") else image.convert("RGB")
         return torch.from_numpy(np.array(grey.convert("L")))[None]
@@ -74,19 +101,34 @@ def read_image(path: str | Path, channels: int = 3) -> UInt8[Tensor, "c h w"]:
     raise ConfigError("C50", "dataset.channels", f"pictures cannot have {channels} channels", "set it to 1 or 3")
 
 
+def picture_size(path: Path) -> tuple[int, int]:
+    """Height and width in pixels of the upright picture, from the head of its file. Raises as ``read_image``."""
+    size_bytes = file_size(path)
+    try:
+        with path.open("rb") as file, Image.open(file, formats=_FORMATS) as image:
+            return _upright_size(image)
+    except MemoryError:
+        raise
+    except Exception as error:  # as when it is decoded
+        raise _explain(path, size_bytes, error) from error
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    turned = image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
+    return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def _no_picture(place: str, error: Exception) -> DataError:
+    reason = " ".join(str(error).split())[:120] or type(error).__name__
+    return DataError("D16", place, f"is damaged or no picture ({reason})", _REPLACE)
+
+
 def load(path: Path) -> Image.Image:
     """The decoded picture in its own mode, turned upright; ``format`` is kept. Raises as ``read_image``."""
     size_bytes = file_size(path)
     try:
         with path.open("rb") as file:
-            image = Image.open(file, formats=_FORMATS)
-            if image.width * image.height > MAX_PIXELS:
-                raise _too_large(path, f"is {image.width} x {image.height} pixels")
-            image.load()
-            turn = _UPRIGHT.get(image.getexif().get(_EXIF_ORIENTATION, 1))
-        upright = image if turn is None else image.transpose(turn)
-        upright.format = image.format
-        return upright
+            return _decoded(file, path)
     except (DataError, MemoryError):
         raise
     except Image.DecompressionBombError as error:
@@ -94,6 +136,17 @@ def load(path: Path) -> Image.Image:
         raise _too_large(path, f"has {pixels[0] if pixels else 'too many'} pixels") from error
     except Exception as error:  # a decoder can fail in any way on bytes that are not what they claim to be
         raise _explain(path, size_bytes, error) from error
+
+
+def _decoded(file: BinaryIO, path: Path) -> Image.Image:
+    image = Image.open(file, formats=_FORMATS)
+    if image.width * image.height > MAX_PIXELS:
+        raise _too_large(path, f"is {image.width} x {image.height} pixels")
+    image.load()
+    turn = _UPRIGHT.get(image.getexif().get(_EXIF_ORIENTATION, 1))
+    upright = image if turn is None else image.transpose(turn)
+    upright.format = image.format
+    return upright
 
 
 def eight_bit(image: Image.Image, path: Path) -> Image.Image:

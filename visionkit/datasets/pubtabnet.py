@@ -13,6 +13,7 @@ from visionkit.datasets.findings import Finding
 from visionkit.datasets.json_lines import JsonLines, Line
 from visionkit.datasets.pairs import SPLITS
 from visionkit.datasets.table_files import TableEntry, TableFiles
+from visionkit.datasets.table_limits import TableLimits
 from visionkit.errors import ConfigError, DataError, nearest
 from visionkit.text.table_html import parse_table
 from visionkit.types import Table
@@ -33,6 +34,8 @@ class PubTabNet(TableFiles):
         channels: 3 for colour, 1 for grey.
         annotation: name of the file, needed only where there are several.
         tokens: JSON file of the tokens (``types.TableTokens``); None collects those of the training split.
+        fill: tables that are no rectangles become some, as OTSL needs; else they stay as they are.
+        limits: of the training split; None trains on all.
 
     Raises:
         ConfigError: C52 unknown split, C206 no file of tokens.
@@ -47,6 +50,8 @@ class PubTabNet(TableFiles):
         channels: int = 3,
         annotation: str | None = None,
         tokens: str | None = None,
+        fill: bool = False,
+        limits: TableLimits | None = None,
     ) -> None:
         if split not in SPLITS:
             raise ConfigError("C52", "split", f"there is no split {split!r}", nearest(split, SPLITS))
@@ -58,9 +63,12 @@ class PubTabNet(TableFiles):
         if not entries:
             found = ", ".join(sorted(name for name in index.lines if name)) or "none"
             raise DataError("D22", file, f"has no tables of the split {split} (splits: {found})", _FIX)
-        super().__init__(
-            entries, _entries(index, home, "train"), channels, read_labels(tokens) if tokens else None, _doubts(index)
-        )
+        given = read_labels(tokens) if tokens else None
+        training = _entries(index, home, "train")
+        if limits is not None and (split == "train" or not given):
+            training = limits.within(training)
+        chosen = training if split == "train" else entries
+        super().__init__(chosen, training, channels, given, _doubts(index), fill)
 
 
 def _home(root: Path, annotation: str | None) -> tuple[Path, Path]:

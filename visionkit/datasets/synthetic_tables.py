@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 
@@ -127,8 +128,9 @@ class SyntheticTables:
         if self.channels == 1:
             picture = (picture @ _LUMA + 0.5).astype(np.uint8)[..., None]
         if rng.random() < 0.5:
-            grain = rng.integers(0, 3, (*picture.shape[:2], 1), dtype=np.uint8)
-            picture = np.maximum(picture, grain) - grain
+            grain = rng.integers(0, 3, picture.shape[:2], dtype=np.uint8)
+            darker = cv2.subtract(picture, cv2.merge([grain] * self.channels))
+            picture = darker.reshape(picture.shape)
         return picture
 
 

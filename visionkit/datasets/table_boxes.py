@@ -38,4 +38,4 @@ def table_doubts(table: Table, size: Sequence[int]) -> Iterator[tuple[str, str, 
         grid_of(table.structure)
     except TableFault as fault:
         what = f"its table is no rectangle, so OTSL cannot express it: {fault}"
-        yield "D142", what, "mend it, train on HTML tokens, or set dataset.layout.fill=true where there is this option"
+        yield "D142", what, "mend it, train on HTML tokens, or set dataset.layout.fill=true"

@@ -96,7 +96,7 @@ def render(
 ) -> tuple[UInt8[np.ndarray, "h w 3"], Table]:
     """The picture of ``size`` with the table's corner (top, left) at ``corner``, and the table with its boxes."""
     picture = np.empty((*size, 3), np.uint8)
-    picture[:] = look.ground
+    picture.reshape(size[0], -1)[:] = np.tile(np.array(look.ground, np.uint8), size[1])  # copies whole rows: fast
     down, right = layout.down + corner[0], layout.right + corner[1]
     _shade(picture, text, look, down, right)
     _rule(picture, text, look, down, right)

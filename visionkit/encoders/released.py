@@ -19,8 +19,8 @@ def load_released(encoder: nn.Module, path: str | Path | None, convert: Callable
     if not path:
         return
     tensors = read_weights(path)
-    ours = part(tensors, "encoder.") or (tensors if part(tensors, "body.") else {})
-    if ours:
+    ours = part(tensors, "encoder.") or tensors
+    if part(ours, "body."):
         load_exactly(encoder, ours, path)
         return
     body = encoder.get_submodule("body")

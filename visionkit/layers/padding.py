@@ -1,5 +1,7 @@
 """Padding to the grid of an encoder."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -24,3 +26,13 @@ def pad_to_multiple(
             index = torch.arange(padded, device=image.device).clamp(max=size - 1)
             image = image.index_select(axis, index)
     return image
+
+
+def cut(features: Float[Tensor, "b c *space"], size: Sequence[int]) -> Float[Tensor, "b c *size"]:
+    """The first ``size`` cells along every axis of space; written like ``pad_to_multiple`` where it is exported."""
+    for axis, length in enumerate(size, start=2):
+        if torch.compiler.is_exporting():
+            features = features.index_select(axis, torch.arange(length, device=features.device))
+        elif features.shape[axis] != length:
+            features = features.narrow(axis, 0, length)
+    return features

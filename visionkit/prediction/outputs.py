@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from visionkit.drawing import palette
 from visionkit.files import replaced_file
+from visionkit.layers.mass import resize_mass
 from visionkit.layers.resize import nearest_index
 from visionkit.prediction.tables import moved_boxes, write_cell_boxes, write_table
 from visionkit.types import Classes
@@ -86,28 +87,47 @@ def write_edges(edges: Float[Tensor, "h w"], labels: Any, folder: Path, name: st
     return {"edges": write_picture(picture, folder, name), "edge_share": share}
 
 
-def unchanged(value: Tensor, size: Sequence[int]) -> Tensor:
-    """What does not depend on the picture's size."""
+def write_density(density: Float[Tensor, "h w"], labels: Any, folder: Path, name: str) -> dict[str, Any]:
+    """Objects a pixel as a 16-bit grey PNG, whose full value is the line's ``density_max``; with the count.
+
+    Negative values, which some networks give, are 0 in the picture but part of the count.
+    """
+    largest = max(density.max().item(), 0.0) if density.numel() else 0.0
+    levels = (density.double().clamp(min=0) / (largest or 1.0) * 65535).round().numpy().astype(np.uint16)
+    picture = write_picture(Image.fromarray(levels), folder, name)
+    return {"density": picture, "density_max": largest, "count": density.double().sum().item()}
+
+
+def as_it_is(value: Tensor, size: Sequence[int]) -> Tensor:
+    """What does not lie on the picture, whatever its size."""
     return value
 
 
-def write_text_confidence(confidence: Float[Tensor, ""], labels: Any, folder: Path, name: str) -> dict[str, Any]:
-    """The number."""
+def write_text(text: Int64[Tensor, "t"], labels: Any, folder: Path, name: str) -> dict[str, Any]:
+    """The text of code points."""
+    return {"text": "".join(chr(code) for code in text.tolist() if code >= 0)}
+
+
+def write_token_confidence(
+    confidence: Float[Tensor, "t"], labels: Any, folder: Path, name: str
+) -> dict[str, list[float]]:
+    """The probability of each token, without what fills the row up."""
+    return {"token_confidence": confidence[~confidence.isnan()].tolist()}
+
+
+def write_text_confidence(confidence: Float[Tensor, ""], labels: Any, folder: Path, name: str) -> dict[str, float]:
+    """The probability of the whole."""
     return {"text_confidence": confidence.item()}
-
-
-def write_token_confidence(confidence: Float[Tensor, "t"], labels: Any, folder: Path, name: str) -> dict[str, Any]:
-    """The least of the tokens; null where there are none."""
-    known = confidence[~confidence.isnan()]
-    return {"least_token_confidence": known.min().item() if known.numel() else None}
 
 
 KINDS: dict[str, Kind] = {
     "mask": Kind(nearest_pixel, write_mask),
     "confidence": Kind(nearest_pixel, write_confidence),
     "edges": Kind(linear, write_edges),
-    "text_confidence": Kind(unchanged, write_text_confidence),
-    "token_confidence": Kind(unchanged, write_token_confidence),
-    "table": Kind(unchanged, write_table),
-    "cell_boxes": Kind(unchanged, write_cell_boxes, moved_boxes),
+    "density": Kind(resize_mass, write_density),
+    "text": Kind(as_it_is, write_text),
+    "token_confidence": Kind(as_it_is, write_token_confidence),
+    "text_confidence": Kind(as_it_is, write_text_confidence),
+    "table": Kind(as_it_is, write_table),
+    "cell_boxes": Kind(as_it_is, write_cell_boxes, moved_boxes),
 }

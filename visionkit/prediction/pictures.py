@@ -11,19 +11,21 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from visionkit.config import build
 from visionkit.datasets.images import SUFFIXES, eight_bit, read_image
 from visionkit.datasets.transforms import Resize
 from visionkit.errors import DataError
 from visionkit.prediction.items import Item, Opened, files_in, keys_of, split, unique
-from visionkit.types import Sample
+from visionkit.types import Sample, Transform
 
 
 class Pictures:
-    """Reads pictures as the bundle's training did: with its channels, resized to its size."""
+    """Reads pictures as the bundle's training did: with its channels, resized as it says."""
 
     def __init__(self, preprocessing: Mapping[str, Any]) -> None:
         self.channels = preprocessing["channels"]
-        self.resize = Resize(preprocessing["size"]) if preprocessing["size"] else None
+        self.prepare: list[Transform] = [Resize(preprocessing["size"])] if preprocessing["size"] else []
+        self.prepare += [build(transform) for transform in preprocessing.get("prepare") or []]
 
     def find(self, images: Any) -> list[Item]:
         """As of ``Reader``. Raises DataError: D40 nothing there, D41 no picture in a folder."""
@@ -40,9 +42,10 @@ class Pictures:
 
     def _open(self, read: Callable[[], UInt8[Tensor, "c h w"]]) -> Opened:
         image = read()
-        if self.resize is None:
-            return Opened(image, image)
-        return Opened(image, self.resize(Sample(image=image), np.random.default_rng(0))["image"])
+        sample = Sample(image=image)
+        for transform in self.prepare:
+            sample = transform(sample, np.random.default_rng(0))
+        return Opened(image, sample["image"])
 
 
 def _is_picture(file: Path) -> bool:

@@ -13,11 +13,13 @@ from omegaconf import OmegaConf
 from PIL import Image
 from torch import Tensor
 
+from visionkit.baselines.gains import Gain
 from visionkit.errors import StorageError
 from visionkit.files import replaced_file
 from visionkit.reports.charts import bars, heat_map, line_chart, most_confused, number
 from visionkit.reports.curves import COLORS, main_curves, other_curves
 from visionkit.reports.examples import Example
+from visionkit.reports.precision_recall import precision_recall
 
 _STYLE = Path(__file__).with_name("style.css")
 _LARGEST_HEAT_MAP = 40
@@ -34,6 +36,7 @@ def write_report(
     pictures: Mapping[str, Sequence[Example]],
     split: str,
     facts: Mapping[str, str] | None = None,
+    gains: Sequence[Gain] = (),
 ) -> Path:
     """Writes ``<folder>/index.html`` and returns its path. Raises StorageError S12 where it cannot be written.
 
@@ -41,15 +44,17 @@ def write_report(
         folder: usually ``<run>/report``.
         title: heading, such as the run's name.
         config: the resolved configuration.
-        results: ``results[task][metric]``: a figure (0-D), one value for each class (1-D), or a confusion matrix (2-D).
+        results: ``results[task][metric]``: a figure (0-D), one value for each class (1-D), a confusion matrix (2-D), or
+            threshold, recall and precision of a metric whose name ends in ``precision_recall`` (2-D).
         labels: what the data says of each task's target; class names are taken from its ``names``.
         history: rows of ``read_history``.
         pictures: chosen examples of each task, drawn.
         split: the part of the data that was evaluated.
         facts: further lines of the header (parameters, experiment ...); they replace those of the same name.
+        gains: the network beside baselines.
     """
     path = Path(folder) / "index.html"
-    page = build_page(title, config, results, labels, history, pictures, split, facts or {})
+    page = build_page(title, config, results, labels, history, pictures, split, facts or {}, gains)
     try:
         with replaced_file(path) as new:
             new.write_text(page, encoding="utf-8")
@@ -68,11 +73,12 @@ def build_page(
     pictures: Mapping[str, Sequence[Example]],
     split: str,
     facts: Mapping[str, str],
+    gains: Sequence[Gain] = (),
 ) -> str:
     """The page as text; every text that comes from outside is escaped."""
     plain: Any = OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
     tasks = list(dict.fromkeys([*results, *pictures]))
-    sections = {"Figures": _figures(results, split)}
+    sections = {"Against baselines": _gains(gains), "Figures": _figures(results, split)}
     for task in tasks:
         names = getattr(labels.get(task), "names", ())
         sections[task] = _task(results.get(task, {}), tuple(names), pictures.get(task, ()))
@@ -133,6 +139,21 @@ def _figures(results: Mapping[str, Mapping[str, Tensor]], split: str) -> str:
     return f'<div class="cards one"><div class="card scroll">{table}</div></div>'
 
 
+def _gains(gains: Sequence[Gain]) -> str:
+    if not gains:
+        return ""
+    rows = "".join(
+        f"<tr><td>{escape(gain.task)}</td><td>{escape(gain.metric)}</td><td>{number(gain.without)}</td>"
+        f"<td>{escape(gain.baseline)}</td><td>{number(gain.figure)}</td>"
+        f'<td class="{"better" if gain.better else "worse"}">{escape(gain.text())}</td></tr>'
+        for gain in gains
+    )
+    names = ("task", "metric", "without a network", "what that is", "network", "better by")
+    head = "".join(f"<th>{name}</th>" for name in names)
+    table = f'<table class="metrics"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    return f'<div class="cards one"><div class="card scroll">{table}</div></div>'
+
+
 def _task(metrics: Mapping[str, Tensor], names: tuple[str, ...], pictures: Sequence[Example]) -> str:
     drawn = "".join(_chart(name, value.detach().double().cpu().numpy(), names) for name, value in metrics.items())
     shown = f'<h3>Examples</h3><div class="examples">{"".join(map(_example, pictures))}</div>' if pictures else ""
@@ -140,6 +161,8 @@ def _task(metrics: Mapping[str, Tensor], names: tuple[str, ...], pictures: Seque
 
 
 def _chart(title: str, values: np.ndarray, names: tuple[str, ...]) -> str:
+    if title.endswith("precision_recall"):
+        return precision_recall(title.replace("_", " "), values)
     named = names if values.ndim and len(names) == len(values) else tuple(map(str, range(len(np.atleast_1d(values)))))
     if values.ndim == 1 and len(values):
         return bars(title, named, values.tolist())

@@ -67,7 +67,7 @@ def grid_of(structure: Sequence[str]) -> Grid:
     Raises TableFault for tokens in a wrong order, NotRectangular for rows of unequal length, cells that overlap or that
     reach below the last row, and rows without any place.
     """
-    rows, marks = _rows(structure)
+    rows, marks = rows_of(structure)
     if not rows:
         return Grid(0, 0, (), marks)
     width = sum(columns for _, columns in rows[0])
@@ -136,8 +136,8 @@ def _placed(row: int, cells: list[tuple[int, int]], covered: list[int]) -> Itera
         raise NotRectangular(f"row {row + 1} lacks {covered.count(0)} of {len(covered)} places")
 
 
-def _rows(structure: Sequence[str]) -> tuple[list[list[tuple[int, int]]], tuple[tuple[int, str], ...]]:
-    """Rowspan and colspan of the cells of each row, and the section tokens."""
+def rows_of(structure: Sequence[str]) -> tuple[list[list[tuple[int, int]]], tuple[tuple[int, str], ...]]:
+    """Rowspan and colspan of the cells of each row, and the section tokens with their rows. Raises TableFault."""
     rows: list[list[tuple[int, int]]] = []
     marks: list[tuple[int, str]] = []
     section, inside, place = "", False, 0

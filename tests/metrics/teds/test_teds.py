@@ -139,7 +139,7 @@ def test_it_is_symmetric_and_falls_with_every_damage() -> None:
 
 
 HOSTILE = {
-    "nested": "<html><body><table>" + "<tr><td>" * 100_000,
+    "nested": "<html><body><table>" + "<tr><td>" * 50_000,
     "nested tags": page("<tr><td>" + "<b>" * 100_000 + "x"),
     "nested tables": page("<tr><td><table>" * 5000),
     "span": page('<tr><td colspan="999999999" rowspan="999999999">a</td></tr>'),
@@ -165,6 +165,7 @@ def test_hostile_pages_neither_break_it_nor_take_long(kind) -> None:
     for pair in ((HOSTILE[kind], truth), (truth, HOSTILE[kind]), (HOSTILE[kind], HOSTILE[kind] + "x")):
         found = score(*pair)
         assert bool(found.refused) == math.isnan(found.teds) == math.isnan(found.struct)
+        assert teds(*pair) == pytest.approx(found.teds, nan_ok=True)
         assert found.refused or -1 < found.struct <= 1
     assert time.monotonic() - start < 60
 

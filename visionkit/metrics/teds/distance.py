@@ -34,9 +34,9 @@ def tree_distance(first: Tree, second: Tree, names: Names, structure_only: bool 
 def content_costs(first: Int32[_Array, " m"], second: Int32[_Array, " n"], texts: list[str]) -> Float64[_Array, "m n"]:
     """Cost of renaming each content of one tree to each of the other; 0 where one is none (-1)."""
     sides = [["" if number < 0 else texts[number] for number in numbers] for numbers in (first, second)]
-    edits = cdist(sides[0], sides[1], scorer=Levenshtein.distance, dtype=np.int64)
-    longest = np.maximum.outer([len(text) for text in sides[0]], [len(text) for text in sides[1]])
-    costs = edits / np.maximum(longest, 1)
+    edits = cdist(sides[0], sides[1], scorer=Levenshtein.distance, dtype=np.int32)
+    lengths = [np.array([len(text) for text in side], np.int32) for side in sides]
+    costs = edits / np.maximum(np.maximum.outer(*lengths), 1)
     costs[first < 0] = 0
     costs[:, second < 0] = 0
     return costs

@@ -22,7 +22,7 @@ class Limits:
     """What a single comparison may take. Beyond it there is no score, never another one.
 
     Attributes:
-        nodes: of either tree; 4000 need about 400 MB.
+        nodes: of either tree; 4000 need about 600 MB.
         seconds: about; by the number of steps, so that the same pairs are scored on every machine.
     """
 
@@ -60,14 +60,15 @@ def teds(
         prediction, truth: pages of HTML; of several tables the first counts.
         structure_only: TEDS-Struct: contents are taken for empty.
         ignore: tags such as ``b`` that are taken away while their text stays.
-        limits: NaN is returned beyond them.
+        limits: NaN is returned beyond them, and where more than 1000 kinds of tags stand inside cells.
     """
-    found = _trees(prediction, truth, ignore)
+    try:
+        found = _trees(prediction, truth, ignore)
+    except TooManyTags:
+        return math.nan
     if found is None:
         return 0.0
-    if _refused(found, limits or Limits()):
-        return math.nan
-    return _similarity(found, structure_only)
+    return math.nan if _refused(found, limits or Limits()) else _similarity(found, structure_only)
 
 
 def score(prediction: str, truth: str, ignore: Collection[str] = (), limits: Limits | None = None) -> Score:

@@ -1,0 +1,185 @@
+import warnings
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from visionkit.datasets.collate import collate
+from visionkit.datasets.unbatch import prediction_of, sample_of
+from visionkit.decoders.attention_lstm import AttentionLSTM
+from visionkit.decoders.autoregressive import TransformerDecoder
+from visionkit.decoders.ctc import CTC
+from visionkit.decoders.line_map import LineMap
+from visionkit.decoders.svtrv2_semantic import SemanticGuidance
+from visionkit.errors import ConfigError, DataError
+from visionkit.generation.beam import beam
+from visionkit.generation.ctc import ctc_greedy
+from visionkit.generation.greedy import greedy
+from visionkit.network import Network
+from visionkit.tasks.handwriting import TextRecognition
+from visionkit.tasks.readers import ColumnReader, TokenReader
+from visionkit.text.batches import from_code_points
+from visionkit.text.tokenizers import ByteTokenizer
+from visionkit.types import Charset, Monitor
+
+LATIN = Charset(tuple(" abc\U0001f600"))
+COLUMNS = partial(ColumnReader, decoder=CTC, search=ctc_greedy)
+GUIDED = partial(COLUMNS, guidance=SemanticGuidance)
+WRITERS = {
+    "attention": partial(AttentionLSTM, width=8, keys=4, dropout=0.0),
+    "transformer": partial(TransformerDecoder, width=8, depth=1, heads=2, dropout=0.0),
+}
+TOKENS = {
+    name: partial(TokenReader, decoder=decoder, search=partial(greedy, max_length=6))
+    for name, decoder in WRITERS.items()
+}
+READERS = {"columns": COLUMNS, "guided": GUIDED, **TOKENS}
+
+
+class TinyEncoder(nn.Module):
+    """One map, stride 4, each cell from its own pixels alone."""
+
+    channels, strides, in_chans, spatial_dims = (6,), (4,), 1, 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = nn.Conv2d(1, 6, 4, stride=4)
+
+    def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
+        return [self.patch(image).tanh()]
+
+
+def make(reader=COLUMNS, labels: Charset | None = LATIN, **options) -> Network:
+    torch.manual_seed(0)
+    task = partial(TextRecognition, reader=reader, line_map=LineMap, **options)
+    return Network(TinyEncoder(), {"handwriting": task}, {"text": labels})
+
+
+def sample(width: int, text: str, height: int = 8) -> dict:
+    random = torch.Generator().manual_seed(width)
+    image = torch.randint(256, (1, height, width), generator=random, dtype=torch.uint8)
+    return {"key": f"{text}{width}", "image": image, "text": text}
+
+
+@pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
+@pytest.mark.parametrize("size", [(1, 1), (8, 3), (1, 90), (31, 17)], ids=str)
+@pytest.mark.parametrize("text", ["", "ab c", "\U0001f600", "aaaaaaaaaaaa"])
+def test_every_size_and_text_is_defined(reader, size: tuple[int, int], text: str) -> None:
+    network = make(reader).train()
+    batch = collate([sample(size[1], text, size[0]), sample(5, "b")])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        terms = network.loss(batch)["handwriting"]
+    assert all(torch.isfinite(term) for term in terms.values())
+    sum(terms.values()).backward()
+    task, prediction = network.eval().named_tasks["handwriting"], network.predict(batch)["handwriting"]
+    task.update(prediction, batch)
+    assert all(np.isfinite(float(value)) for value in task.metrics.compute().values())
+    assert len(task.scores(prediction, batch)) == 2
+    assert task.draw(sample_of(batch, 0), prediction_of(prediction, batch, 0)).shape[2] == 3
+
+
+@pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
+@torch.no_grad()
+def test_padding_changes_nothing(reader) -> None:
+    network = make(reader).eval()
+    batch = collate([sample(61, "abc"), sample(21, "ba")])
+    together = network.predict(batch)["handwriting"]
+    batch["image"][1, :, :, 21:24] = batch["image"][1, :, :, 20:21]
+    batch["image"][1, :, :, 24:] = 255 - batch["image"][1, :, :, 24:]
+    assert torch.equal(network.predict(batch)["handwriting"]["text"], together["text"])
+    alone = network.predict(collate([sample(21, "ba")]))["handwriting"]
+    count = alone["text"].shape[1]
+    assert torch.equal(together["text"][1, :count], alone["text"][0])
+    assert (together["text"][1, count:] == -1).all()
+    torch.testing.assert_close(together["text_confidence"][1], alone["text_confidence"][0])
+
+
+def test_a_line_is_read_from_its_columns() -> None:
+    network = make()
+    task = network.named_tasks["handwriting"]
+    columns = [2, 2, 0, 2, 3, 3, 1]
+    logits = torch.full((1, len(columns), 6), -9.0)
+    logits[0, range(len(columns)), columns] = 9.0
+    batch = {"key": ["x"], "image": torch.zeros(1, 1, 8, 28), "text": ["aab "]}
+    prediction = task.decide(logits, batch)
+    assert from_code_points(prediction["text"]) == ["aab "]
+    assert task.scores(prediction, batch) == [0]
+    assert task.scores(prediction, {**batch, "text": ["ab"]}) == [-1.0]
+    assert prediction["token_confidence"].shape == (1, 4)
+    assert float(prediction["text_confidence"][0]) > 0.99
+
+
+def test_scripts_from_the_right_are_read_from_the_right() -> None:
+    network = make(labels=Charset(("\u05d0", "\u05d1"), right_to_left=True))
+    task = network.named_tasks["handwriting"]
+    logits = torch.full((2, 4, 3), -9.0)
+    logits[0, range(4), [1, 0, 0, 2]] = 9.0
+    logits[1, range(4), [1, 2, 1, 1]] = 9.0  # the last two columns are padding
+    valid = torch.ones(2, 8, 16, dtype=torch.bool)
+    valid[1, :, 8:] = False
+    batch = {"key": ["x", "y"], "image": torch.zeros(2, 1, 8, 16), "valid": valid}
+    assert from_code_points(task.decide(logits, batch)["text"]) == ["\u05d1\u05d0", "\u05d1\u05d0"]
+
+
+def test_a_text_too_long_for_its_line_is_named_once_and_counted() -> None:
+    network = make()
+    batch = collate([sample(12, "abcabc"), sample(40, "ab")])
+    with pytest.warns(UserWarning, match="abcabc12: its text needs 6 columns and has 3"):
+        network.loss(batch)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        network.loss(batch)
+    task = network.eval().named_tasks["handwriting"]
+    task.update(network.predict(batch)["handwriting"], batch)
+    assert int(task.metrics.compute()["unalignable"]) == 1
+
+
+def test_a_character_without_an_id_stops_training_and_counts_as_an_error_in_evaluation() -> None:
+    network = make()
+    batch = collate([sample(40, "a\u00df")])
+    with pytest.raises(DataError, match="D112"):
+        network.train().loss(batch)
+    assert torch.isfinite(network.eval().loss(batch)["handwriting"]["ctc"])
+    task = network.named_tasks["handwriting"]
+    read = {"text": torch.tensor([[ord("a")]])}
+    task.update(read, batch)
+    assert float(task.metrics.compute()["cer"]) == 0.5
+
+
+@pytest.mark.parametrize("search", [greedy, partial(beam, width=3)])
+def test_procedures_of_tokens_and_tokenizers_can_be_exchanged(search) -> None:
+    reader = partial(TokenReader, decoder=WRITERS["transformer"], search=partial(search, max_length=4))
+    network = make(reader, tokenizer=lambda labels: ByteTokenizer(labels.normalization)).eval()
+    assert network.named_tasks["handwriting"].reader.decoder.vocabulary == 257
+    network.predict(collate([sample(40, "ab")]))
+
+
+def written(text: str) -> dict:
+    """Each letter a stripe with a brightness of its own, then a dark gap."""
+    stripes = [value for letter in text for value in [80 * (1 + "abc".index(letter))] * 8 + [0] * 4]
+    return {"key": text, "image": torch.tensor([*stripes, 0], dtype=torch.uint8).expand(1, 8, -1), "text": text}
+
+
+@pytest.mark.parametrize("reader", [COLUMNS, TOKENS["transformer"]], ids=["columns", "tokens"])
+def test_what_is_written_is_learnt(reader) -> None:
+    network = make(reader).train()
+    batch = collate([written(text) for text in ["abc", "cab", "bb", "", "acca", "b"]])
+    optimizer = torch.optim.Adam(network.parameters(), 0.03)
+    for _ in range(120):
+        optimizer.zero_grad()
+        sum(network.loss(batch)["handwriting"].values()).backward()
+        optimizer.step()
+    read = from_code_points(network.eval().predict(batch)["handwriting"]["text"])
+    assert read == batch["text"]
+
+
+@pytest.mark.parametrize(
+    ("options", "code"), [({"labels": None}, "C195"), ({"monitor": Monitor("miou", "max")}, "C196")], ids=str
+)
+def test_mistakes_are_named(options, code) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make(**options)
+    assert caught.value.code == code

@@ -1,0 +1,100 @@
+"""What a dataset's text is made of: its normal form, its characters, and what of it a CTC recogniser can align."""
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal, get_args
+
+from visionkit.datasets.text_files import read_text
+from visionkit.errors import ConfigError, DataError, nearest
+from visionkit.types import Charset
+
+Normalization = Literal["NFC", "NFD", "NFKC", "NFKD"]
+
+
+@dataclass(frozen=True)
+class TextRules:
+    """How transcriptions become the text of samples, and which characters they may hold.
+
+    The characters are those of the training split unless ``characters`` or ``charset`` lists them. A text for training
+    with another character cannot be used. In evaluation it stays as it is: no recogniser can write that character, so
+    it counts as an error of the recogniser; ``visionkit check`` names it.
+
+    Args:
+        normalization: Unicode normal form of every text.
+        right_to_left: lines are read from the right; text stays in the order in which it is spoken. None: as
+            most of the characters are that have a direction of their own.
+        characters: all characters, in any order.
+        charset: a UTF-8 file in which every character counts but for line breaks.
+        replace: pairs of what is replaced and by what, in this order and before everything else (``[["^", ""]]``).
+        columns_per_height: columns that the recogniser makes of a picture as wide as high (height 32 and stride 4: 8);
+            with it ``visionkit check`` reports lines that are too short for CTC to align their text.
+
+    Raises ConfigError: C185 unknown normal form, replacements that are no pairs, C186 characters that are none or given
+    twice.
+    """
+
+    normalization: Normalization = "NFC"
+    right_to_left: bool | None = None
+    characters: str | None = None
+    charset: str | Path | None = None
+    replace: Sequence[Sequence[str]] = ()
+    columns_per_height: float | None = None
+
+    def __post_init__(self) -> None:
+        place, forms = "dataset.layout.text", get_args(Normalization)
+        if self.normalization not in forms:
+            fix = nearest(str(self.normalization), forms)
+            raise ConfigError("C185", f"{place}.normalization", f"there is no normal form {self.normalization!r}", fix)
+        pairs = all(len(pair) == 2 and all(isinstance(part, str) for part in pair) for pair in self.replace)
+        if isinstance(self.replace, str) or not pairs:
+            what = f"{self.replace!r} are no pairs of texts"
+            raise ConfigError("C185", f"{place}.replace", what, 'write [["old", "new"]]')
+        if self.characters is not None and self.charset is not None:
+            raise ConfigError("C186", place, "characters and charset are both given", "leave one of them out")
+
+    def clean(self, text: str) -> str:
+        """A transcription in the normal form, every stretch of white space one space, none at the ends."""
+        for old, new in self.replace:
+            text = text.replace(old, new)
+        return " ".join(unicodedata.normalize(self.normalization, text).split())
+
+    def labels(self, training: Iterable[str]) -> Charset:
+        """The characters, sorted by code point; ``training`` holds the clean texts of the training split.
+
+        Raises ConfigError C186 where there is no character; what ``read_text`` raises for the file.
+        """
+        if self.characters is None and self.charset is None:
+            return self._sorted("".join(training), "dataset.layout", "the training split has no text")
+        if self.charset is None:
+            return self._sorted(self.characters or "", "dataset.layout.text.characters", "there are no characters")
+        try:
+            listed = read_text(Path(self.charset).expanduser())
+        except DataError as error:
+            fix = "name a UTF-8 file in dataset.layout.text.charset, or set it to null"
+            raise ConfigError("C186", error.place, error.what, fix) from error
+        return self._sorted(listed.replace("\r", "").replace("\n", ""), str(self.charset), "holds no characters")
+
+    def _sorted(self, text: str, place: str, what: str) -> Charset:
+        characters = sorted(set(unicodedata.normalize(self.normalization, text)))
+        if not characters:
+            raise ConfigError("C186", place, what, "list the characters in dataset.layout.text.characters")
+        from_right = _from_right(characters) if self.right_to_left is None else self.right_to_left
+        return Charset(tuple(characters), self.normalization, from_right)
+
+
+def _from_right(characters: Iterable[str]) -> bool:
+    directions = [unicodedata.bidirectional(character) for character in characters]
+    return sum(direction in ("R", "AL") for direction in directions) > directions.count("L")
+
+
+def columns_needed(text: str) -> int:
+    """Columns that CTC needs at least: one for each character, and a blank between two that are the same."""
+    return len(text) + sum(first == second for first, second in pairwise(text))
+
+
+def shown(character: str) -> str:
+    """A character for messages: as it looks and by its number."""
+    return f"{character!r} (U+{ord(character):04X})"
