@@ -38,6 +38,17 @@ def collate(samples: Sequence[Sample]) -> Batch:
     return batch  # type: ignore[return-value]
 
 
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch with its tensors, and those in its lists, on a device; everything else as it is."""
+
+    def moved(value: Any) -> Any:
+        if isinstance(value, list):
+            return [moved(item) if isinstance(item, Tensor) else item for item in value]
+        return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+
+    return {name: moved(value) for name, value in batch.items()}  # type: ignore[return-value]
+
+
 def _all_valid(sample: Sample) -> Tensor:
     return torch.ones(sample["image"].shape[1:], dtype=torch.bool)
 
