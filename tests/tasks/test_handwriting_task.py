@@ -169,8 +169,8 @@ def written(text: str) -> dict:
 def test_what_is_written_is_learnt(reader) -> None:
     network = make(reader).train()
     batch = collate([written(text) for text in ["abc", "cab", "bb", "", "acca", "b"]])
-    optimizer = torch.optim.Adam(network.parameters(), 0.03)
-    for _ in range(100):
+    optimizer = torch.optim.Adam(network.parameters(), 0.01)
+    for _ in range(180):
         optimizer.zero_grad()
         sum(network.loss(batch)["handwriting"].values()).backward()
         optimizer.step()

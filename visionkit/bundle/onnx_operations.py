@@ -18,8 +18,7 @@ def translations() -> dict[Any, Callable[..., Any]]:
 
 
 def _lstm_both_ways(x: Any, weights: Sequence[Any], hidden: int, layers: int) -> Any:
-    from onnxscript import opset18 as op
-
+    op = _opset()
     x = op.Transpose(x, perm=[1, 0, 2])
     for layer in range(layers):
         first = 2 * _WEIGHTS * layer
@@ -34,7 +33,13 @@ def _lstm_both_ways(x: Any, weights: Sequence[Any], hidden: int, layers: int) ->
 
 def _in_order(weight: Any, hidden: int) -> Any:
     """Gates in ONNX's order (input, output, forget, cell) from torch's (input, forget, cell, output)."""
-    from onnxscript import opset18 as op
-
+    op = _opset()
     gates = [op.Slice(weight, [gate * hidden], [(gate + 1) * hidden], [0]) for gate in (0, 3, 1, 2)]
     return op.Concat(*gates, axis=0)
+
+
+def _opset() -> Any:
+    """ONNX's operations; imported here because onnxscript need not be installed."""
+    from onnxscript import opset18
+
+    return opset18

@@ -29,7 +29,7 @@ class BothWays(nn.LSTM):
         """``2 * hidden`` channels: forwards, then backwards."""
         if torch.compiler.is_exporting():
             return lstm_both_ways(x, self._flat_weights, self.hidden_size, self.num_layers)
-        return super().forward(x)[0]
+        return super().forward(x)[0]  # type: ignore[has-type]
 
 
 @torch.library.custom_op("visionkit::lstm_both_ways", mutates_args=())
