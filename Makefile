@@ -25,7 +25,7 @@ quickstart: $(VENV)/.ready
 	$(BIN)/python train.py experiment=segmentation/quickstart
 
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest -m "not slow" --durations=10
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" --durations=10
 
 test-all: $(VENV)/.ready
 	$(BIN)/python -m pytest --durations=20

@@ -1,11 +1,15 @@
 from functools import partial
+from itertools import chain
+from typing import Any
 
 import pytest
 import torch
 from toys import toy_datamodule, toy_source
 
 from visionkit.datamodule import DataModule, Source
+from visionkit.datasets.digits import DigitStrings
 from visionkit.datasets.synthetic import Shapes
+from visionkit.datasets.text_size import ToHeight
 from visionkit.errors import ConfigError, DataError
 from visionkit.types import Classes, Sample
 
@@ -106,3 +110,26 @@ def test_only_training_finds_its_batch_size() -> None:
 def test_workers_that_are_no_number_are_refused(workers: object) -> None:
     with pytest.raises(ConfigError, match=rf"C59\] workers={workers}: .*0 or more, or auto"):
         DataModule({"a": toy_source(4)}, workers=workers)  # type: ignore[arg-type]
+
+
+def test_lines_of_like_widths_share_batches_and_pass_through_the_same_sizes() -> None:
+    def source(**options: Any) -> Source:
+        layout = partial(DigitStrings, length=64)
+        return Source(layout, channels=1, batch_size=8, prepare={"height": ToHeight(16), "off": None}, **options)
+
+    def widths(group_px: int | None) -> list[list[int]]:
+        datamodule = DataModule({"digits": source(group_px=group_px)}, seed=3)
+        batches = [collated.batches["digits"] for collated in datamodule.train_dataloader()]
+        assert all(batch["image"].shape[1:3] == (1, 16) for batch in batches)
+        return [batch["valid"][:, 0].sum(1).tolist() for batch in batches]
+
+    grouped, mixed = widths(group_px=16), widths(group_px=None)
+    assert sorted(chain(*grouped)) == sorted(chain(*mixed))
+    padding = [sum(max(batch) - width for batch in batches for width in batch) for batches in (grouped, mixed)]
+    assert padding[0] < padding[1] / 2
+    assert source().examples("test")[0]["image"].shape[1] == 16
+    with pytest.raises(ConfigError, match="C59"):
+        source(group_px=0)
+    shapes = Source(partial(Shapes, length=4, size=12), group_px=8)
+    with pytest.raises(ConfigError, match="C188"):
+        shapes.groups(shapes.examples("train"))

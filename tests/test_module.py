@@ -142,7 +142,7 @@ def test_channels_last_changes_the_layout_and_not_the_loss() -> None:
     for channels_last in (False, True):
         torch.manual_seed(0)
         network = two_tasks().eval()
-        module = VisionModule(network, torch.optim.SGD, None, Fixed(), channels_last=channels_last)
+        module = VisionModule(network, torch.optim.SGD, None, Fixed(list(network.tasks)), channels_last=channels_last)
         given = module._laid_out(
             {**batch(), "image": torch.arange(2 * 3 * 9 * 11, dtype=torch.uint8).view(2, 3, 9, 11)}
         )

@@ -65,7 +65,7 @@ def toy_module(datamodule: DataModule) -> VisionModule:
     task = partial(Segmentation, decoder=ToyDecoder, losses={"cross_entropy": CrossEntropy()})
     network = Network(ToyEncoder(), {"segmentation": task}, datamodule.labels)
     optimizer = partial(torch.optim.AdamW, lr=1e-2)
-    return VisionModule(network, optimizer, partial(cosine, warmup=0.2), Fixed())
+    return VisionModule(network, optimizer, partial(cosine, warmup=0.2), Fixed(["segmentation"]))
 
 
 def toy_trainer(folder: Path, *callbacks: Callback, **options: object) -> Trainer:

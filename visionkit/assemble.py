@@ -21,7 +21,7 @@ def make_datamodule(cfg: DictConfig) -> DataModule:
     """The sources of a configuration: ``dataset`` is one, or ``dataset.sources`` names several."""
     nodes = cfg.dataset.sources if "sources" in cfg.dataset else {"dataset": cfg.dataset}
     sources = {str(name): cast(Source, build(node)) for name, node in nodes.items()}
-    return DataModule(sources, seed=cfg.seed, workers=cfg.workers)
+    return DataModule(sources, seed=cfg.seed, workers=cfg.workers, mixture=build(cfg.mixture))
 
 
 def make_network(cfg: DictConfig, labels: dict[str, Any]) -> Network:
@@ -37,7 +37,7 @@ def make_module(cfg: DictConfig, network: Network) -> VisionModule:
         network,
         optimizer=build(cfg.optimizer),
         schedule=build(cfg.schedule),
-        balance=build(cfg.balance),
+        balance=build(cfg.balance)(tasks=tuple(network.tasks)),
         seed=cfg.seed,
         channels_last=cfg.channels_last,
         compile_network=cfg.compile,

@@ -75,7 +75,8 @@ def _usable(examples: Examples) -> Iterator[Sample]:
 def _step(module: VisionModule, batch: Batch, context: Context) -> None:
     module.zero_grad(set_to_none=True)
     with context():
-        total, _ = module.balance(module.network.loss(module._laid_out(batch)))
+        terms = module.network.loss(module._laid_out(batch), gate=module.balance.gate)
+        total, _ = module.balance(terms, module.shared)
     total.backward()
 
 

@@ -79,7 +79,10 @@ def _compare(parser: ArgumentParser) -> None:
     parser.add_argument("runs", nargs="+", help="run folders, patterns, folders of runs or of a sweep")
     parser.add_argument("--metric", help="names with commas between; those that checkpoints are compared by without it")
     parser.add_argument("--sort", help="column that gives the order, such as miou, step_time_s, peak_memory_b")
-    parser.add_argument("--out", help="also write it to this file: .md, .csv or .json")
+    parser.add_argument("--out", help="also write it to this file: .md, .csv, .json or .html")
+    parser.add_argument(
+        "--singles", nargs="+", help="runs of one task each; delta-m against them, with a confidence interval"
+    )
 
 
 def _demo(parser: ArgumentParser) -> None:

@@ -17,6 +17,7 @@ from visionkit.datasets.batches import EvalBatches, Passes, Place, TrainBatches
 from visionkit.datasets.collate import collate
 from visionkit.datasets.examples import Examples, OnBad
 from visionkit.datasets.intensity import WithIntensity
+from visionkit.datasets.mixtures import Each, Mixture
 from visionkit.datasets.text_size import size_groups
 from visionkit.datasets.transforms import Augment, Resize
 from visionkit.errors import ConfigError, DataError
@@ -127,12 +128,20 @@ class DataModule(LightningDataModule):
         sources: by name.
         seed: of the run.
         workers: processes that read samples, or ``auto``: none on one or two cores, else up to eight.
+        mixture: chooses the sources of each training step; a batch of every one by default.
 
     Raises ConfigError: C11 sources that disagree on labels, C59 workers that are no number.
     """
 
-    def __init__(self, sources: Mapping[str, Source], seed: int = 0, workers: int | str = "auto") -> None:
+    def __init__(
+        self,
+        sources: Mapping[str, Source],
+        seed: int = 0,
+        workers: int | str = "auto",
+        mixture: Mixture | None = None,
+    ) -> None:
         super().__init__()
+        self.mixture = mixture or Each()
         self.sources, self.seed, self.workers = dict(sources), seed, _workers(workers)
         self.labels = self._labels()
 
@@ -157,7 +166,15 @@ class DataModule(LightningDataModule):
             )
             for name, samples in examples.items()
         }
-        return self._loader(_Joint(examples), TrainBatches(passes, self._consumed))
+        return self._loader(_Joint(examples), TrainBatches(passes, self._consumed, self.mixture, self.seed))
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the mixture has learnt from the losses so far."""
+        return self.mixture.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The inverse of ``state_dict``."""
+        self.mixture.load_state_dict(state_dict)
 
     def val_dataloader(self) -> list[DataLoader]:
         """One loader for each source."""

@@ -163,3 +163,29 @@ def _oklab(rgb: Int[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
         [0.02590404, 0.78277177, -0.80867577],
     ]
     return np.cbrt(linear @ np.array(to_cones).T) @ np.array(to_lab).T
+
+
+def matrix(
+    values: Float[np.ndarray, "k k"], names: Sequence[str], title: str, cell_px: int = 84
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Numbers in -1..1 as a table of colours: blue above 0, orange below; NaN stays white."""
+    left = max(map(_text_width, names), default=0) + 2 * _GAP
+    top = 2 * (_FONT_PX + 2 * _GAP)
+    width = max(left + cell_px * len(names), _text_width(title) + _GAP) + _GAP
+    page = Image.new("RGB", (width, top + cell_px // 2 * len(names) + _GAP), _PAPER)
+    pen = ImageDraw.Draw(page)
+    pen.text((_GAP, _GAP), title, fill=_INK, font=_font())
+    for row, name in enumerate(names):
+        y = top + row * cell_px // 2
+        pen.text((_GAP, y + cell_px // 4 - _FONT_PX // 2), name, fill=_INK, font=_font())
+        pen.text((left + row * cell_px + 2, top - _FONT_PX - 4), name, fill=_INK, font=_font())
+        for column, value in enumerate(values[row]):
+            box = (left + column * cell_px, y, left + (column + 1) * cell_px - 2, y + cell_px // 2 - 2)
+            if np.isfinite(value):
+                pure = np.array((0, 114, 178) if value > 0 else (213, 94, 0))
+                color = (255 + (pure - 255) * min(1.0, abs(float(value)))).round().astype(int)
+                pen.rectangle(box, fill=tuple(color.tolist()))
+                ink = _PAPER if abs(value) > 0.6 else _INK
+                place = (box[0] + cell_px // 4, y + cell_px // 4 - _FONT_PX // 2)
+                pen.text(place, f"{value:+.2f}", fill=ink, font=_font())
+    return np.asarray(page)

@@ -1,16 +1,19 @@
 """VisionModule: the training loop that every task shares."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
+import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torchmetrics import MeanMetric
 
+from visionkit.datasets.mixtures import Mixture
 from visionkit.errors import ConfigError
 from visionkit.layers.channels_last import channels_last, channels_last_
+from visionkit.multitask.balance import Balance, Sums
 from visionkit.network import Network
 from visionkit.seeding import seed_model
 from visionkit.types import Batch, Features, Monitor, Prediction, Streaming, Task
@@ -23,7 +26,7 @@ class VisionModule(LightningModule):
         network: encoder and tasks.
         optimizer: called with parameter groups.
         schedule: called as ``schedule(optimizer, total_steps=...)``; None keeps the rate.
-        balance: ``{task: {term: loss}} -> (total, {task: loss})``.
+        balance: how the losses of the tasks become one.
         seed: of the run; every step draws from f(seed, step, rank).
         channels_last: keep pictures and weights in that memory format.
         compile_network: pass encoder and tasks through torch.compile.
@@ -34,7 +37,7 @@ class VisionModule(LightningModule):
         network: Network,
         optimizer: Callable[..., Optimizer],
         schedule: Callable[..., Any] | None,
-        balance: nn.Module,
+        balance: Balance,
         seed: int = 0,
         channels_last: bool = False,
         compile_network: bool = False,
@@ -44,6 +47,7 @@ class VisionModule(LightningModule):
         self.optimizer_factory, self.schedule_factory = optimizer, schedule
         self.seed, self.channels_last = seed, channels_last
         self.results: dict[str, dict[str, dict[str, Tensor]]] = {}
+        self.step_losses: Sums = {}
         self._losses = nn.ModuleDict({name: MeanMetric(nan_strategy="ignore") for name in network.tasks})
         if channels_last:
             channels_last_(network)
@@ -57,6 +61,11 @@ class VisionModule(LightningModule):
         """The tasks by name."""
         return self.network.named_tasks
 
+    @property
+    def shared(self) -> list[nn.Parameter]:
+        """The parameters that every task uses: those of the encoder that learn."""
+        return [parameter for parameter in self.network.encoder.parameters() if parameter.requires_grad]
+
     def monitor(self) -> Monitor:
         """What checkpoints are compared by: the metric of the first task, as a log key."""
         name, task = next(iter(self.tasks.items()))
@@ -65,21 +74,23 @@ class VisionModule(LightningModule):
     def training_step(self, batch: dict[str, Batch], batch_idx: int) -> dict[str, Any] | None:
         """Loss of all sources and tasks; None where every sample of the batch was skipped as bad."""
         seed_model(self.seed, self.trainer.fit_loop.epoch_loop.total_batch_idx, self.global_rank)
-        terms: dict[str, dict[str, Tensor]] = {}
-        for source in batch.values():
-            for task, losses in self.network.loss(self._laid_out(source)).items():
-                own = terms.setdefault(task, {})
-                for term, value in losses.items():
-                    own[term] = own[term] + value if term in own else value
+        parts = {
+            name: self.network.loss(self._laid_out(source), gate=self.balance.gate) for name, source in batch.items()
+        }
+        terms = _added(parts.values())
+        if self._mixture is not None:
+            self._mixture.observe({name: _sum(part) for name, part in parts.items() if part})
         if not batch:
             return None
         if not terms:
             wanted = ", ".join(sorted({task.target for task in self.tasks.values()}))
             raise ConfigError("C12", "dataset", f"carries none of the targets {wanted}", "choose a dataset that does")
-        total, losses = self.balance(terms)
+        total, losses = self.balance(terms, self.shared)
+        self.step_losses = losses
         figures = {f"train/{task}/{term}": value.detach() for task, own in terms.items() for term, value in own.items()}
         if len(losses) > 1:
             figures |= {f"train/{task}/loss": value.detach() for task, value in losses.items()}
+        figures |= {f"train/{task}/weight": torch.tensor(w) for task, w in self.balance.weights_now().items()}
         self.log("train/loss", total.detach(), prog_bar=True, batch_size=1)
         self.log_dict(figures, batch_size=1)
         detached = {task: {term: value.detach() for term, value in own.items()} for task, own in terms.items()}
@@ -102,6 +113,16 @@ class VisionModule(LightningModule):
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Prediction]:
         """Predictions of every task whose target the batch carries; its metrics are updated."""
         return self._evaluate(self._laid_out(batch)) if batch else {}
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Lets go of the graph of the step."""
+        self.step_losses = {}
+
+    def on_train_epoch_end(self) -> None:
+        """Balancing and the mixture of the sources may learn from the epoch."""
+        self.balance.end_epoch()
+        if self._mixture is not None:
+            self._mixture.end_epoch()
 
     def on_validation_epoch_end(self) -> None:
         """Computes and logs the metrics of the whole validation set."""
@@ -156,6 +177,10 @@ class VisionModule(LightningModule):
             self.tasks[name].update(prediction, batch)
         return predictions
 
+    @property
+    def _mixture(self) -> Mixture | None:
+        return getattr(self.trainer.datamodule, "mixture", None)  # type: ignore[attr-defined]
+
     def _loss(self, name: str) -> MeanMetric:
         return cast(MeanMetric, self._losses[name])
 
@@ -172,6 +197,22 @@ class VisionModule(LightningModule):
 
     def _laid_out(self, batch: Batch) -> Batch:
         return cast(Batch, {**batch, "image": channels_last(batch["image"])}) if self.channels_last else batch
+
+
+def _added(parts: Iterable[Mapping[str, Mapping[str, Tensor]]]) -> dict[str, dict[str, Tensor]]:
+    """Terms by task, those that several sources have in common added up."""
+    terms: dict[str, dict[str, Tensor]] = {}
+    for part in parts:
+        for task, losses in part.items():
+            own = terms.setdefault(task, {})
+            for term, value in losses.items():
+                own[term] = own[term] + value if term in own else value
+    return terms
+
+
+def _sum(part: Mapping[str, Mapping[str, Tensor]]) -> Tensor:
+    """The loss of one source, without its graph."""
+    return torch.stack([value.detach() for losses in part.values() for value in losses.values()]).sum()
 
 
 def _in_one_pass(task: Task, space: Sequence[int]) -> bool:

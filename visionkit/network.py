@@ -41,9 +41,11 @@ class Network(nn.Module):
         return cast(dict[str, Task], dict(self.tasks.items()))
 
     def encode(self, image: Float[Tensor, "b c *space"] | UInt8[Tensor, "b c *space"]) -> list[Tensor]:
-        """Feature maps of the padded image; bytes become 0..1 here, on the device."""
+        """Feature maps of the padded image; bytes become 0..1 here, on the device; grey fills all channels."""
         if image.dtype == torch.uint8:
             image = image.float() / 255
+        if image.shape[1] == 1 < self.encoder.in_chans:
+            image = image.expand(-1, self.encoder.in_chans, *image.shape[2:])
         return self.encoder(pad_to_multiple(image, self.encoder.strides[-1]))
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
@@ -52,15 +54,23 @@ class Network(nn.Module):
         return {name: task(features, image.shape[2:]) for name, task in self.named_tasks.items()}
 
     def loss(
-        self, batch: Batch, features: Features | None = None, names: Collection[str] | None = None
+        self,
+        batch: Batch,
+        features: Features | None = None,
+        names: Collection[str] | None = None,
+        gate: Callable[[str, Features], Features] | None = None,
     ) -> dict[str, dict[str, Tensor]]:
-        """Loss terms of the named tasks whose target the batch carries (all by default), from one encoder pass."""
+        """Loss terms of the named tasks whose target the batch carries (all by default), from one encoder pass.
+
+        ``gate`` lets the features through to each task: where its gradient can be weighted.
+        """
         tasks = self.named_tasks
         wanted = {name: tasks[name] for name in (tasks if names is None else names) if tasks[name].target in batch}
         if not wanted:
             return {}
         features = self.encode(batch["image"]) if features is None else features
-        return {name: task.loss(features, batch) for name, task in wanted.items()}
+        passed = gate or (lambda _, features: features)
+        return {name: task.loss(passed(name, features), batch) for name, task in wanted.items()}
 
     def predict(
         self, batch: Batch, names: Collection[str] | None = None, features: Features | None = None

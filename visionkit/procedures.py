@@ -26,7 +26,7 @@ from visionkit.checkpoint import Checkpoints, find, load_checkpoint, write_atomi
 from visionkit.config import build
 from visionkit.datamodule import DataModule
 from visionkit.datasets.collate import collate
-from visionkit.errors import ConfigError, DataError, VisionkitError, nearest
+from visionkit.errors import ConfigError, DataError, VisionkitError
 from visionkit.loggers.jsonl import read_history
 from visionkit.module import VisionModule
 from visionkit.reports.examples import ExampleCollector, draw_examples
@@ -90,7 +90,7 @@ def evaluate_run(cfg: DictConfig, settings: DictConfig, changes: list[str]) -> R
     collector = ExampleCollector()
     trainer = make_trainer(cfg, folder, [collector], logger=False)
     with _interruptible(trainer):
-        _evaluate(trainer, module, datamodule, settings.split, (path, checkpoint["global_step"], changes))
+        _evaluate(trainer, module, datamodule, collector, settings.split, (path, checkpoint["global_step"], changes))
     report = _report(cfg, folder, module, datamodule, collector, settings.split, settings.examples)
     results = {settings.split: module.results.get(settings.split, {})}
     bundle = folder / "bundle" if (folder / "bundle").is_dir() else None
@@ -111,9 +111,6 @@ def _interruptible(trainer: Trainer) -> Iterator[None]:
 
 def _check_before(cfg: DictConfig, module: VisionModule, datamodule: DataModule) -> None:
     """Finds out before hours of training what could only fail after them."""
-    for name in cfg.balance.get("weights") or {}:
-        if name not in module.tasks:
-            raise ConfigError("C18", f"balance.weights.{name}", "no such task", nearest(str(name), module.tasks))
     if cfg.export and cfg.onnx:
         require_packages()
     datamodule.examples("val")
@@ -150,10 +147,10 @@ def _conclude(
     origin: Origin = (best, checkpoint["global_step"], [])
     loggers, trainer.loggers = trainer.loggers, []  # the curve of validation ends where training ended
     try:
-        _evaluate(trainer, module, datamodule, "val", origin)
+        _evaluate(trainer, module, datamodule, collector, "val", origin)
         trainer.loggers = loggers
         if cfg.test:
-            _evaluate(trainer, module, datamodule, "test", origin)
+            _evaluate(trainer, module, datamodule, collector, "test", origin)
         report = _report(cfg, folder, module, datamodule, collector, "test" if cfg.test else "val")
     except VisionkitError as error:
         problem = error
@@ -173,14 +170,23 @@ def _conclude(
         raise problem
 
 
-def _evaluate(trainer: Trainer, module: VisionModule, datamodule: DataModule, split: str, origin: Origin) -> None:
+def _evaluate(
+    trainer: Trainer,
+    module: VisionModule,
+    datamodule: DataModule,
+    collector: ExampleCollector,
+    split: str,
+    origin: Origin,
+) -> None:
     run = trainer.test if split == "test" else trainer.validate
     run(module, datamodule=datamodule, verbose=False)
     if trainer.is_global_zero and module.results.get(split):
         path, step, changes = origin
         figures = {task: _readable(results) for task, results in module.results[split].items()}
         content = {"checkpoint": path.name, "step": step, "changes": changes, "metrics": figures}
-        _write_json(Path(trainer.default_root_dir) / "evaluation" / split / "metrics.json", content)
+        place = Path(trainer.default_root_dir) / "evaluation" / split
+        _write_json(place / "metrics.json", content)
+        _write_json(place / "scores.json", collector.scores())
 
 
 def _report(

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from visionkit.assemble import make_network
 from visionkit.config import build, compose, conf_dir
-from visionkit.types import Charset, Classes
+from visionkit.types import Charset, Classes, Edges, Objects
 
 _UNITS = {"K": 1e3, "M": 1e6, "G": 1e9}
 
@@ -84,8 +84,8 @@ def _network(about: dict[str, Any]) -> nn.Module:
 
 
 def _labels(about: dict[str, Any]) -> dict[str, Any]:
-    """As many classes, or characters of text, as the file says."""
-    labels: dict[str, Any] = {}
+    """As many classes, or characters of text, as the file says; points and edges need no number."""
+    labels: dict[str, Any] = {"points": Objects(), "edges": Edges()}
     if "classes" in about:
         labels["mask"] = Classes(tuple(str(index) for index in range(about["classes"])))
     if "characters" in about:

@@ -232,11 +232,12 @@ def test_known_classes_come_from_the_packaged_options(tmp_path: Path, monkeypatc
         "task/edges": "# @package tasks.edges\n_target_: a.Task\n_partial_: true",
         "inference": "_target_: a.Windows",
         "optimizer": "_target_: torch.optim.AdamW",
+        "dataset": "_target_: a.Source\nprepare: {size: {_target_: a.Size}}",
     }.items():
         (tmp_path / group).mkdir(parents=True)
         (tmp_path / group / "one.yaml").write_text(text)
     monkeypatch.setattr(safety, "conf_dir", lambda: tmp_path)
-    assert safety.known_targets() == {"a.Encoder", "a.Deep", "a.Task", "a.Windows"}
+    assert safety.known_targets() == {"a.Encoder", "a.Deep", "a.Task", "a.Windows", "a.Size"}
 
 
 def test_no_packaged_option_names_something_that_calls_other_things() -> None:
@@ -377,6 +378,8 @@ FIELDS = [
     {"preprocessing": {"channels": 3, "size": [10**9, 1]}},
     {"preprocessing": {"channels": 3, "size": None, "channels_last": "no"}},
     {"preprocessing": {"channels": 3, "size": None, "more": 1}},
+    {"preprocessing": {"channels": 3, "size": None, "prepare": {"_target_": "x"}}},
+    {"preprocessing": {"channels": 3, "size": None, "prepare": ["x"]}},
 ]
 
 
@@ -500,3 +503,20 @@ def test_a_folder_that_is_no_run_is_named(run: Path, missing: str) -> None:
     (run / missing).unlink()
     with pytest.raises(ConfigError):
         bundle.export_run(run)
+
+
+def test_what_pictures_pass_through_travels_where_all_sources_agree(run: Path) -> None:
+    cfg = OmegaConf.load(run / "config.yaml")
+    height = {"_target_": "visionkit.datasets.text_size.ToHeight", "height": 32}
+    one = {"channels": 3, "size": None, "prepare": {"height": height, "off": None}}
+    for other, expected in ((one, [height]), (one | {"prepare": {}}, None)):
+        cfg.dataset = {"sources": {"a": one, "b": other}}
+        OmegaConf.save(cfg, run / "config.yaml")
+        folder = bundle.export_run(run)
+        assert bundle.load(folder, ALLOW)[1].preprocessing.get("prepare") == expected
+        assert ("ToHeight" in (folder / "README.md").read_text()) == (expected is not None)
+
+
+def test_what_pictures_pass_through_is_of_known_classes(folder: Path) -> None:
+    rewrite(folder, preprocessing={"channels": 3, "size": None, "prepare": [{"_target_": "os.system", "command": "x"}]})
+    assert refused(folder) == "U14"

@@ -32,6 +32,7 @@ def train(tmp_path, make, fake, clock):
             super().__init__()
             self.network.trained, self.network.frozen = torch.nn.Linear(4, 3), torch.nn.Linear(9, 1)
             self.network.frozen.requires_grad_(False)
+            self.network.forward = lambda image: self.network.trained(image.new_zeros(1, 4))
 
         def training_step(self, batch, index):
             clock.spend(next(self.seconds))
@@ -60,6 +61,8 @@ def test_figures_by_hand(train, written):
     found = written()
     assert found["parameters"] == (4 * 3 + 3) + (9 + 1)
     assert found["trained_parameters"] == 4 * 3 + 3
+    assert found["macs"] == 4 * 3
+    assert len(found["macs_input"]) == 3
     assert (found["steps"], found["timed_steps"]) == (6, 3)
     assert found["step_time_s"] == 4  # of 3, 4 and 8: two are warm-up, one begins an epoch
     assert found["images_per_second"] == pytest.approx(6 / 15)

@@ -307,3 +307,31 @@ def test_a_sweep_whose_runs_are_gone_is_no_run(
     Path("runs/multirun/now").mkdir(parents=True)
     Path("runs/multirun/now/multirun.yaml").write_text("")
     assert call(capsys, "runs/multirun/now")[0] == 2
+
+
+def test_gains_over_single_runs_have_their_interval(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, scores in (("a", [0.4, 0.6]), ("b", [0.5, 0.7])):
+        content = {"segmentation": {str(index): score for index, score in enumerate(scores)}}
+        (runs / name / "evaluation/test/scores.json").write_text(json.dumps(content))
+    code, out, _ = call(capsys, "runs/b", "--singles", "runs/a", "--out", "table.json")
+    assert code == 0
+    assert "+20.0 %" in out
+    row = json.loads(Path("table.json").read_text())["runs"][0]
+    assert row["delta_m"] == pytest.approx(20.0)
+    assert row["delta_m_low"] == pytest.approx(100 / 6)
+    assert row["delta_m_high"] == pytest.approx(25.0)
+
+
+def test_damaged_scores_are_named(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (runs / "a/evaluation/test/scores.json").write_text('{"segmentation": [1, 2]}')
+    code, _, err = call(capsys, "runs/a")
+    assert code == 6
+    assert "U31" in err
+    assert "scores.json" in err
+
+
+def test_the_page_shows_quality_against_time(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(capsys, "runs/a", "runs/b", "--out", "table.html")[0] == 0
+    page = Path("table.html").read_text()
+    assert "Quality against time" in page
+    assert page.count("<circle") == 3  # one beats the other, so the line of the best is a point as well

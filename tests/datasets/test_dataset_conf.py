@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from visionkit.config import build, compose, options
 from visionkit.datamodule import Source
+from visionkit.layers.points import inside
 
 SIZES = {2: ((96, 96), (360, 480), (33, 700)), 3: ((40, 40, 40), (5, 90, 200), (1, 2, 3))}
 """As large as a crop, larger, and smaller along an axis."""
@@ -47,12 +48,14 @@ def test_augmentation(name, channels):
             sample["image"] = sample["image"].float()
         else:
             sample["edges"] = torch.from_numpy(rng.integers(-1, 2, (5, *size), dtype=np.int8))
+            sample["points"] = torch.from_numpy(rng.random((9, 2), dtype=np.float32) * np.float32(size[::-1]))
         result = augment(sample, rng)
         assert result["image"].shape == (channels, *result["mask"].shape)
         assert (result["mask"][~result["valid"]] == -1).all()
         if len(size) == 2:
             assert result["edges"].shape == (5, *result["mask"].shape)
             assert (result["edges"][:, ~result["valid"]] == -1).all()
+            assert inside(result["points"], result["mask"].shape).all()
 
 
 def test_synthetic_shapes_need_no_files():

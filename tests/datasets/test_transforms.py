@@ -311,3 +311,43 @@ def test_resize_keeps_lines_whole():
     small = Resize((10, 15))(given, rng())["edges"]
     assert small[0].nonzero().tolist() == [[1, column] for column in range(15)]
     assert small[1].nonzero().tolist() == [[row, 2] for row in range(10)]
+
+
+PLACED = [transform for transform in GEOMETRY if not isinstance(transform, (A.GridDistortion, A.ElasticTransform))]
+
+
+@pytest.mark.parametrize("transform", PLACED, ids=lambda t: type(t).__name__)
+def test_points_stay_on_what_they_mark(transform):
+    rng_of_places = np.random.default_rng(3)
+    places = rng_of_places.integers(8, [52, 32], (4, 2)) + 0.5
+    y, x = np.mgrid[:40, :60] + 0.5
+    for place in places:
+        spot = np.exp(-0.5 * ((x - place[0]) ** 2 + (y - place[1]) ** 2) / 1.5**2)
+        given = {"key": "a", "image": torch.from_numpy((spot * 255).astype(np.uint8))[None]}
+        given["points"] = torch.from_numpy(place[None].astype(np.float32))
+        for seed in range(4):
+            result = Augment([transform])(given, rng(seed))
+            found = result["image"][0].double()
+            if len(result["points"]) != 1 or found.sum() < 0.5 * given["image"].sum():
+                continue  # the spot, or a part of it, left the picture, or is mirrored in it
+            rows, columns = torch.meshgrid(*(torch.arange(n) + 0.5 for n in found.shape), indexing="ij")
+            middle = [(found * axis).sum() / found.sum() for axis in (columns, rows)]
+            assert np.hypot(*(result["points"][0] - torch.tensor(middle)).tolist()) < 1.5
+
+
+def test_points_are_exact_where_pixels_move_as_a_whole_and_dropped_where_they_leave():
+    given = sample()
+    given["points"] = torch.tensor([[0.0, 0.0], [60.0, 40.0], [12.25, 7.5], [-1.0, 5.0], [30.0, 41.0]])
+    flipped = Augment([A.HorizontalFlip(p=1)])(given, rng())
+    assert flipped["points"].tolist() == [[60.0, 0.0], [0.0, 40.0], [47.75, 7.5]]
+    cropped = Augment([A.Crop(10, 5, 20, 15)])(given, rng())
+    assert cropped["points"].tolist() == [[2.25, 2.5]]
+    padded = Augment([A.PadIfNeeded(50, 80, position="bottom_right")])(given, rng())
+    assert padded["points"].tolist() == [[20.0, 10.0], [80.0, 50.0], [32.25, 17.5]]
+    given["points"] = torch.zeros(0, 2)
+    assert Augment([A.D4(p=1)])(given, rng())["points"].shape == (0, 2)
+
+
+def test_points_shrink_and_grow_with_the_picture():
+    given = {**sample(), "points": torch.tensor([[0.0, 0.0], [60.0, 40.0], [15.0, 30.0]])}
+    assert Resize([20, 120])(given, rng())["points"].tolist() == [[0.0, 0.0], [120.0, 20.0], [30.0, 15.0]]

@@ -154,6 +154,23 @@ def test_padding_is_not_read():
     torch.testing.assert_close(decoder(other, tokens, cells), logits)
 
 
+@pytest.mark.parametrize("pre_norm", [True, False])
+def test_attention_is_what_the_last_layer_reads(pre_norm):
+    decoder, (memory, valid) = tiny_decoder(3, pre_norm=pre_norm, depth=1), tiny_memory(3)
+    tokens = torch.randint(5, (3, 6), generator=torch.Generator().manual_seed(0))
+    weights = decoder.attention(memory, tokens, valid)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(3, 6, dtype=torch.float64))
+    assert (weights[-1, :, 2:] == 0).all()
+    # With one head, what is read is the mean of the values by these weights.
+    decoder = tiny_decoder(3, pre_norm=pre_norm, depth=1, heads=1)
+    weights, kept = decoder.attention(memory, tokens, valid), {}
+    hook = decoder.layers[0].read.register_forward_hook(lambda module, given, output: kept.update(output=output))
+    decoder(memory, tokens, valid)
+    hook.remove()
+    read = decoder.layers[0].read
+    torch.testing.assert_close(kept["output"], read.proj(weights @ read.keys_values(memory)[1][:, 0]))
+
+
 def test_volumes_and_an_absent_stride():
     decoder = TransformerDecoder((3,), ((2, 4, 4),), spatial_dims=3, vocabulary=7, width=12, heads=2, depth=1)
     memory, valid = decoder.memory([torch.randn(2, 3, 2, 3, 2)])

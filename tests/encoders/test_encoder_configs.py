@@ -28,12 +28,11 @@ def test_there_are_encoders():
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 @torch.no_grad()
 def test_any_size_through_any_decoder(path: Path):
-    """Of a heavy encoder the shapes alone, without computing anything where that works."""
-    about = contract.about(path.stem)
-    with torch.device(about.device if about.parameters > contract.HEAVY else "cpu"):
-        encoder = build(OmegaConf.load(path)).eval()
-        for size in SIZES[encoder.spatial_dims]:
-            check_shapes(encoder, size)
+    if contract.about(path.stem).parameters > contract.HEAVY:
+        pytest.skip("heavy encoders pass through a task in test_configs")
+    encoder = build(OmegaConf.load(path)).eval()
+    for size in SIZES[encoder.spatial_dims]:
+        check_shapes(encoder, size)
 
 
 def check_shapes(encoder: torch.nn.Module, size: tuple[int, ...]):

@@ -32,8 +32,8 @@ def test_maps_have_exactly_the_promised_size(size: tuple[int, int]) -> None:
     ("options", "parameters"),
     [
         ({"width": 96, "depths": (2, 2, 8, 2), "expansion": 1.0}, 30_249_064),
-        ({"width": 96, "depths": (2, 2, 15, 2), "expansion": 2.0}, 50_147_752),
-        ({"width": 128, "depths": (2, 2, 15, 2), "expansion": 2.0}, 88_557_800),
+        pytest.param({"width": 96, "depths": (2, 2, 15, 2), "expansion": 2.0}, 50_147_752, marks=pytest.mark.slow),
+        pytest.param({"width": 128, "depths": (2, 2, 15, 2), "expansion": 2.0}, 88_557_800, marks=pytest.mark.slow),
     ],
     ids=["tiny", "small", "base"],
 )
@@ -166,6 +166,7 @@ class Head(nn.Module):
         return sum(F.interpolate(x, size=tuple(size)) for x in maps)
 
 
+@pytest.mark.slow
 def test_the_onnx_file_gives_the_same_for_every_size_and_batch(tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     network = Network(tiny(depths=(1,)), {"maps": Head})

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from visionkit.layers.valid import real_size
+from visionkit.layers.strides import per_axis
+from visionkit.layers.valid import real_size, valid_cells
 
 
 @pytest.mark.parametrize("size", [(3,), (2, 5), (5, 1), (2, 3, 4)])
@@ -20,3 +21,18 @@ def test_holes_do_not_count() -> None:
 @pytest.mark.parametrize("shape", [(4, 6), (0, 3)])
 def test_where_nothing_is_valid_the_whole_remains(shape: tuple[int, int]) -> None:
     assert real_size(torch.zeros(shape, dtype=torch.bool)) == shape
+
+
+@pytest.mark.parametrize(("stride", "size"), [(4, (3, 4)), ((2, 4), (5, 4)), ((4, 2), (2, 9))])
+def test_cells_with_a_real_pixel(stride, size):
+    valid = torch.zeros(3, 9, 13, dtype=torch.bool)
+    valid[0, :5, :9], valid[1, :4, :8] = True, True
+    high, wide = per_axis(stride, 2)
+    found = valid_cells(valid, size, stride)
+    for row in range(2):
+        expected = [
+            [bool(valid[row, y * high : (y + 1) * high, x * wide : (x + 1) * wide].any()) for x in range(size[1])]
+            for y in range(size[0])
+        ]
+        assert found[row].tolist() == expected
+    assert found[2].nonzero().tolist() == [[0, 0]]  # a picture without a real pixel

@@ -15,6 +15,7 @@ from visionkit.metrics.text import (
     edits,
     reading,
     simplified,
+    token_edits,
     word_error_rate,
 )
 from visionkit.types import Charset
@@ -34,12 +35,16 @@ def levenshtein(a, b):
     return row[-1]
 
 
-def test_edits_of_strings_and_of_lists():
+def test_edits_by_characters_and_by_words():
     pairs = list(zip(texts(0), texts(1), strict=True))
     assert edits(*zip(*pairs, strict=True)).tolist() == [levenshtein(a, b) for a, b in pairs]
-    lists = [(a.split(), b.split()) for a, b in pairs]
-    assert edits(*zip(*lists, strict=True)).tolist() == [levenshtein(a, b) for a, b in lists]
+    words = [[levenshtein(a.split(), b.split()), len(b.split())] for a, b in pairs]
+    assert token_edits(*zip(*pairs, strict=True)).tolist() == words
     assert edits([], []).tolist() == []
+    assert token_edits([], []).shape == (0, 2)
+    for count in (edits, token_edits):
+        with pytest.raises(ValueError):  # noqa: PT011
+            count(["a", "b"], ["a"])
 
 
 def test_rates_are_those_of_torchmetrics():

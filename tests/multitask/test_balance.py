@@ -4,6 +4,8 @@ import torch
 from visionkit.errors import ConfigError
 from visionkit.multitask.balance import Fixed
 
+TASKS = ("segmentation", "counting")
+
 
 def terms() -> dict[str, dict[str, torch.Tensor]]:
     return {
@@ -12,15 +14,15 @@ def terms() -> dict[str, dict[str, torch.Tensor]]:
     }
 
 
-@pytest.mark.parametrize(("weights", "expected"), [(None, 5.5), ({"counting": 0.1}, 2.8), ({"other": 9.0}, 5.5)])
+@pytest.mark.parametrize(("weights", "expected"), [(None, 5.5), ({"counting": 0.1}, 2.8)])
 def test_total_is_the_weighted_sum(weights, expected) -> None:
-    total, sums = Fixed(weights)(terms())
+    total, sums = Fixed(TASKS, weights)(terms())
     assert float(total) == pytest.approx(expected)
     assert {name: float(value) for name, value in sums.items()} == {"segmentation": 2.5, "counting": 3.0}
 
 
 def test_absent_tasks_cost_nothing() -> None:
-    balance = Fixed({"segmentation": 2.0, "counting": 7.0})
+    balance = Fixed(TASKS, {"segmentation": 2.0, "counting": 7.0})
     assert float(balance({"segmentation": terms()["segmentation"]})[0]) == 5.0
     total, sums = balance({})
     assert float(total) == 0
@@ -29,7 +31,7 @@ def test_absent_tasks_cost_nothing() -> None:
 
 def test_gradients_reach_the_terms() -> None:
     leaf = torch.tensor(2.0, requires_grad=True)
-    total, _ = Fixed({"a": 3.0})({"a": {"x": leaf * leaf}})
+    total, _ = Fixed(["a"], {"a": 3.0})({"a": {"x": leaf * leaf}})
     total.backward()
     assert float(leaf.grad) == 12.0
 
@@ -37,4 +39,9 @@ def test_gradients_reach_the_terms() -> None:
 @pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
 def test_impossible_weights_are_named(weight) -> None:
     with pytest.raises(ConfigError, match=r"C45.*balance\.weights\.counting"):
-        Fixed({"counting": weight})
+        Fixed(TASKS, {"counting": weight})
+
+
+def test_a_weight_of_no_task_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"C18.*countin.*counting"):
+        Fixed(TASKS, {"countin": 1.0})

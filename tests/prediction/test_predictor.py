@@ -13,9 +13,9 @@ from tiny_model import ALLOW, CLASSES, ENCODER, PREPROCESSING, TASK, tiny_networ
 import visionkit
 from visionkit.bundle import folder as bundle
 from visionkit.errors import ConfigError, DataError, VisionkitError
-from visionkit.prediction.outputs import KINDS, linear, nearest_pixel, write_edges, write_mask
+from visionkit.prediction.outputs import KINDS, linear, nearest_pixel, write_density, write_edges, write_mask
 from visionkit.prediction.predictor import Predictor, save_all
-from visionkit.types import Classes, Edges, Prediction
+from visionkit.types import Classes, Edges, Objects, Prediction
 
 
 def save(folder: Path, in_chans: int = 3, **preprocessing: Any) -> Path:
@@ -271,3 +271,26 @@ def test_the_way_out_needs_no_dataset(predictor: Predictor, tmp_path: Path, cont
     assert caught.value.place == str(tmp_path / "x.png")
     assert "replace" in caught.value.fix
     assert "dataset" not in caught.value.fix
+
+
+def test_pictures_pass_through_what_the_bundle_says(tmp_path: Path) -> None:
+    height = {"_target_": "visionkit.datasets.text_size.ToHeight", "height": 16}
+    prepared = visionkit.load(save(tmp_path / "model", prepare=[height]), allow=ALLOW, device="cpu")
+    given = picture(32, 50)
+    (item,) = prepared.reader.find(given)
+    opened = item.open()
+    assert opened.given.shape == (3, 16, 25)
+    assert opened.image.shape == (3, 32, 50)
+    (result,) = prepared.predict(given)
+    assert result.predictions["segmentation"]["mask"].shape == (32, 50)
+
+
+def test_density_keeps_its_count_in_the_line_and_in_the_picture(tmp_path: Path) -> None:
+    density = torch.tensor([[0.0, 0.25, 0.5], [2.0, 0.75, 0.001]])
+    entry = write_density(density, Objects(), tmp_path, "deep/x")
+    assert entry == {"density": "deep/x.png", "density_max": 2.0, "count": pytest.approx(3.501)}
+    levels = np.asarray(Image.open(tmp_path / "deep" / "x.png")).astype(np.float64)
+    assert np.abs(levels / 65535 * 2.0 - density.numpy()).max() < 2e-5
+    nobody = write_density(torch.full((2, 2), -0.5), Objects(), tmp_path, "y")
+    assert nobody == {"density": "y.png", "density_max": 0.0, "count": -2.0}
+    assert KINDS["density"].restore(density, (4, 9)).sum().item() == pytest.approx(density.sum().item())

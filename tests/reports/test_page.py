@@ -137,6 +137,14 @@ def test_a_large_confusion_matrix_is_shown_by_its_worst_pairs(tmp_path, classes,
     assert ("0 → 1" in page.text) == (not expected)
 
 
+def test_a_curve_of_precision_and_recall_is_drawn_as_one(tmp_path):
+    curve = torch.tensor([[0.25, 0.9, 0.4], [0.5, 0.7, 0.8], [0.75, 0.2, 0.9]])
+    page, _ = write(tmp_path, results={"edges": {"ods": torch.tensor(0.75), "crisp_precision_recall": curve}})
+    assert "crisp precision recall" in page
+    assert "at 0.5, recall 0.7, precision 0.8" in page
+    assert "truth" not in page
+
+
 def test_nothing_to_show_is_a_page_all_the_same(tmp_path):
     _, page = write(tmp_path, config={}, results={}, labels={}, history=[], pictures={})
     assert page.ids == []

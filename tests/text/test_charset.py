@@ -1,6 +1,7 @@
 """Charsets from texts and files, and the characters that they lack."""
 
 import json
+from collections import Counter
 
 import pytest
 
@@ -28,10 +29,8 @@ def test_printable_ascii():
 
 
 def test_direction_of_writing():
-    assert right_to_left("שלום 12, a")
-    assert right_to_left("مرحبا")
-    assert not right_to_left("abc א")
-    assert not right_to_left("12, 3")
+    for text, expected in (("שלום 12, a", True), ("مرحبا", True), ("abc א", False), ("12, 3", False), ("", False)):
+        assert right_to_left(Counter(text)) == expected
     assert charset_of(["שלום", "ab"]).right_to_left
     assert normalised("שלום abc") == "שלום abc"
 

@@ -18,8 +18,9 @@ _STEPS = 8
 class Canny:
     """OpenCV's Canny (Canny 1986) of the blurred picture at 99 thresholds, put into one map.
 
-    A pixel has the value k/100 where the highest upper threshold at which it is an edge is ``top * (k/100)^2``. So the
-    map cut at k/100 is Canny's own binary result at that threshold, and the protocol's 99 thresholds mean something.
+    A pixel has the value (k + 0.5)/100 where the highest upper threshold at which it is an edge is ``top * (k/100)^2``.
+    So the map cut at k/100, even in 8 bits, is Canny's own binary result at that threshold, and the protocol's 99
+    thresholds mean something.
 
     Args:
         sigma_px: deviation of the Gaussian that blurs first.
@@ -32,7 +33,7 @@ class Canny:
     low: float = 0.5
 
     def __call__(self, image: UInt8[Tensor, "c h w"]) -> Float[Tensor, "h w"]:
-        """Edges between 0 and 0.99; colour becomes grey by the mean of the channels."""
+        """Edges between 0 and 0.995; colour becomes grey by the mean of the channels."""
         grey = image.float().mean(0).numpy()
         edges = np.zeros_like(grey)
         if min(grey.shape) > 1:  # OpenCV's Canny looks at both sides of a pixel
@@ -41,7 +42,7 @@ class Canny:
             for level in range(1, _LEVELS):
                 upper = self.top * (level / _LEVELS) ** 2 * _SOBEL * _STEPS
                 found = cv2.Canny(across, down, self.low * upper, upper, L2gradient=True)
-                edges[found > 0] = level / _LEVELS
+                edges[found > 0] = (level + 0.5) / _LEVELS
         return from_numpy(edges)
 
 

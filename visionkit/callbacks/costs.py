@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch.utils.flop_counter import FlopCounterMode
 
 from visionkit.callbacks.throughput import count_images
 from visionkit.checkpoint import write_atomically
@@ -25,6 +26,8 @@ class Costs(Callback):
     """Writes ``costs.json`` when training ends; a run that was interrupted has none until it is resumed and ends.
 
     - ``parameters``, ``trained_parameters``: of the network, and those that the optimizer changes;
+    - ``macs``: multiply-accumulates of one image of ``macs_input`` (that of the first batch) through the whole
+      network, as torch counts them: convolutions and products of matrices; what a kernel of our own does is missing;
     - ``steps``: optimizer steps of the whole run, ``timed_steps``: those that the next two are taken from;
     - ``step_time_s``: median time from one optimizer step's end to the next, waiting for data included;
     - ``images_per_second``: images of these steps over their time, all processes together;
@@ -47,6 +50,7 @@ class Costs(Callback):
         self._ended: _Mark | None = None
         self._taken = self._images = self._step = 0
         self._peak: PeakMemory | None = None
+        self._input: tuple[int, ...] | None = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begins anew."""
@@ -75,6 +79,7 @@ class Costs(Callback):
     ) -> None:
         """Notes the end of an optimizer step."""
         self._images += count_images(batch)
+        self._input = self._input or next((tuple(one["image"].shape[1:]) for one in batch.values()), None)
         if trainer.global_step == self._step:  # gradients are being accumulated
             return
         now = _mark(pl_module.device)
@@ -100,6 +105,8 @@ class Costs(Callback):
         return {
             "parameters": sum(value.numel() for value in parameters),
             "trained_parameters": sum(value.numel() for value in parameters if value.requires_grad),
+            "macs": _macs(pl_module.network, self._input) if self._input else None,
+            "macs_input": list(self._input) if self._input else None,
             "steps": trainer.global_step,
             "timed_steps": len(times_s),
             "step_time_s": median(times_s) if times_s else None,
@@ -121,6 +128,18 @@ def device_name(device: torch.device) -> str:
     lines = _CPU_FACTS.read_text().splitlines() if _CPU_FACTS.is_file() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return f"{(models or [platform.processor() or platform.machine()])[0]}, {torch.get_num_threads()} threads"
+
+
+@torch.no_grad()
+def _macs(network: Any, size: tuple[int, ...]) -> int:
+    """Of one image; the network stays as it is."""
+    training = network.training
+    device = next((value.device for value in network.parameters()), torch.device("cpu"))
+    image = torch.zeros(1, *size, device=device)
+    with FlopCounterMode(display=False) as counter, torch.compiler.set_stance("force_eager"):
+        network.eval()(image)
+    network.train(training)
+    return counter.get_total_flops() // 2
 
 
 def _mark(device: torch.device) -> _Mark:

@@ -153,7 +153,7 @@ def compare(arguments: Namespace) -> int:
     from visionkit.commands.compare import compare_runs
 
     metrics = arguments.metric.split(",") if arguments.metric else []
-    return compare_runs(arguments.runs, metrics, arguments.sort, arguments.out)
+    return compare_runs(arguments.runs, metrics, arguments.sort, arguments.out, arguments.singles)
 
 
 def _counted(found: Any) -> Any:

@@ -1,4 +1,4 @@
-"""``visionkit compare``: the table of several runs, on the terminal and as Markdown, CSV or JSON."""
+"""``visionkit compare``: the table of several runs, on the terminal and as Markdown, CSV, JSON or a page."""
 
 import csv
 import json
@@ -11,9 +11,12 @@ from visionkit.commands.comparison import Column, Comparison, compare
 from visionkit.commands.records import find_runs, read_record
 from visionkit.errors import ConfigError, nearest
 from visionkit.files import replaced_file
+from visionkit.reports.comparison_page import comparison_page
 
 
-def compare_runs(places: list[str], metrics: list[str], sort: str | None, out: str | None) -> int:
+def compare_runs(
+    places: list[str], metrics: list[str], sort: str | None, out: str | None, singles: list[str] | None = None
+) -> int:
     """Prints the comparison, and writes it to ``out``; returns the exit code.
 
     Raises:
@@ -21,7 +24,8 @@ def compare_runs(places: list[str], metrics: list[str], sort: str | None, out: s
         UnsafeFileError: U30, U31 a damaged file of a run.
     """
     writer = _writer(Path(out)) if out else None
-    comparison = compare([read_record(run) for run in find_runs(places)], metrics, sort)
+    alone = [read_record(run) for run in find_runs(singles or [])]
+    comparison = compare([read_record(run) for run in find_runs(places)], metrics, sort, alone)
     _print(comparison)
     if out and writer:
         with replaced_file(Path(out)) as new:
@@ -100,4 +104,34 @@ def _escape(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-_WRITERS: Mapping[str, Callable[[Comparison], str]] = {".md": markdown, ".csv": as_csv, ".json": as_json}
+def as_page(comparison: Comparison) -> str:
+    """A self-contained page: the table, and each metric against the time of a step."""
+    columns, common = readable(comparison)
+    rows = [[column.cells()[row] for column in columns] for row in range(len(columns[0].values))]
+    best = {(row, place) for place, column in enumerate(columns) for row in column.best()}
+    return comparison_page(
+        [column.title for column in columns], rows, best, [common, *comparison.notes], pareto(comparison)
+    )
+
+
+def pareto(comparison: Comparison) -> dict[str, list[tuple[str, float, float]]]:
+    """For each metric that has a best end: runs with milliseconds a step and the figure, the better the higher."""
+    by_key = {column.key: column for column in comparison.columns}
+    names, times = by_key["run"].values, by_key["step_time_s"].values
+    return {
+        f"{column.title}{' (negative, so that higher is better)' if column.mode == 'min' else ''}": [
+            (str(name), 1e3 * float(time), float(value) * (-1 if column.mode == "min" else 1))
+            for name, time, value in zip(names, times, column.values, strict=True)
+            if time is not None and value is not None
+        ]
+        for column in comparison.columns
+        if column.mode is not None and column.shown
+    }
+
+
+_WRITERS: Mapping[str, Callable[[Comparison], str]] = {
+    ".md": markdown,
+    ".csv": as_csv,
+    ".json": as_json,
+    ".html": as_page,
+}

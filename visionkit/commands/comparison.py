@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from visionkit.commands.delta import delta_m
 from visionkit.commands.records import Record
 from visionkit.errors import ConfigError, nearest
 
@@ -51,11 +52,17 @@ class Comparison:
     notes: list[str]
 
 
-def compare(records: Sequence[Record], wanted: Sequence[str] = (), sort: str | None = None) -> Comparison:
+def compare(
+    records: Sequence[Record],
+    wanted: Sequence[str] = (),
+    sort: str | None = None,
+    singles: Sequence[Record] = (),
+) -> Comparison:
     """Puts runs side by side.
 
     Args:
         records: the runs.
+        singles: runs of one task each, against which delta-m is computed (``visionkit.commands.delta``).
         wanted: metrics, ``miou`` or ``segmentation/miou``; those that checkpoints are compared by where empty.
         sort: key of the column that gives the order: best or least first, runs without a value last.
 
@@ -64,7 +71,8 @@ def compare(records: Sequence[Record], wanted: Sequence[str] = (), sort: str | N
     """
     chosen = _metrics(records, wanted)
     names = Column("run", "run", [str(record.folder) for record in records], numeric=False)
-    facts = [*_differences(records), *_figures(records, chosen), *_costs(records)]
+    gains = _gains(records, singles) if singles else []
+    facts = [*_differences(records), *_figures(records, chosen), *gains, *_costs(records)]
     columns = [names, *facts]
     notes = [f"{record.folder}: {'; '.join(lacks)}" for record in records if (lacks := list(_lacks(record, chosen)))]
     return Comparison(columns if sort is None else _sorted(columns, sort), notes)
@@ -113,6 +121,20 @@ def _figures(records: Sequence[Record], chosen: Sequence[tuple[str, str]]) -> li
     return columns
 
 
+def _gains(records: Sequence[Record], singles: Sequence[Record]) -> list[Column]:
+    """Delta-m in percent, with the bounds of its interval."""
+    baseline = {task: own for record in singles for task, own in record.scores.items()}
+    found = [delta_m(record.scores, baseline) for record in records]
+    texts: list[Value] = [None if gain is None else gain.text() for gain in found]
+    numbers = {
+        "delta_m": [None if gain is None else gain.percent for gain in found],
+        "delta_m_low": [None if gain is None else gain.low for gain in found],
+        "delta_m_high": [None if gain is None else gain.high for gain in found],
+    }
+    shown = Column("delta_m_text", "delta-m (95 % interval)", texts)
+    return [shown, *(Column(key, key, list(values), shown=False, mode="max") for key, values in numbers.items())]
+
+
 def _differences(records: Sequence[Record]) -> list[Column]:
     """Choices and settings, among those that were typed, in which the runs are not all equal."""
     groups = [str(group) for record in records for group in record.command.get("choices", {})]
@@ -140,6 +162,7 @@ def _costs(records: Sequence[Record]) -> list[Column]:
     return [
         column("parameters", "parameters (M)", lambda value: f"{value / 1e6:.2f}"),
         _trained(records),
+        column("macs", "MACs (G)", lambda value: f"{value / 1e9:.3g}", shown=any(r.costs.get("macs") for r in records)),
         column("step_time_s", "step time (ms)", lambda value: f"{value * 1e3:.4g}"),
         column("images_per_second", "images/s", lambda value: f"{value:.4g}", shown=False),
         column("peak_memory_b", f"peak memory ({unit})", lambda value: f"{value / size:.{digits}f}"),

@@ -15,7 +15,7 @@ from visionkit.runs import COMMAND_FILE, COSTS_FILE, load_config
 
 _MEND = "restore it, or leave this run out"
 _COUNTS = ("parameters", "trained_parameters", "steps", "timed_steps", "processes", "earlier_runs")
-_NUMBERS = (*_COUNTS, "step_time_s", "images_per_second", "peak_memory_b")
+_NUMBERS = (*_COUNTS, "macs", "step_time_s", "images_per_second", "peak_memory_b")
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,9 @@ class Record:
     """``checkpoint``, ``step``, ``changes`` and ``metrics`` of the test split."""
     classes: list[list[str]]
     """Names of the classes of each kind of target."""
+
+    scores: dict[str, dict[str, float]]
+    """Of each task the score of every sample of the test split, larger is better; empty where none were kept."""
 
     def figure(self, task: str, metric: str) -> float | None:
         """A figure on the test split, ``miou`` or that of a class, ``iou/road``; None where there is none."""
@@ -66,6 +69,7 @@ def read_record(folder: Path) -> Record:
         _load(costs),
         _load(evaluation),
         [list(map(str, kind["names"])) for kind in kinds if "names" in kind],
+        _scores(evaluation.with_name("scores.json")),
     )
     wrong = [key for key in _NUMBERS if not isinstance(record.costs.get(key), int | float | None)]
     if wrong:
@@ -110,6 +114,14 @@ def _of_sweep(path: Path) -> Iterator[Path]:
     for file in sorted((path / ".." / "..").resolve().glob(f"*/{COMMAND_FILE}")):
         if Path(_load(file).get("sweep") or "").name == path.resolve().name:
             yield file.parent.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file.parent
+
+
+def _scores(path: Path) -> dict[str, dict[str, float]]:
+    scores = _load(path)
+    for own in scores.values():
+        if not isinstance(own, dict) or not all(isinstance(value, int | float) for value in own.values()):
+            raise UnsafeFileError("U31", path, "does not hold scores by task and sample", _MEND)
+    return scores
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """Which samples form which batch: pure functions of the seed and of a position in training."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 from jaxtyping import Int64
 
+from visionkit.datasets.mixtures import Each, Mixture
 from visionkit.seeding import generator, order
 
 Place = tuple[str, int, int]
@@ -65,24 +67,43 @@ class Passes:
 
 
 class TrainBatches:
-    """Sampler for training: each step takes one batch of every source; the longest source sets the epoch.
+    """Sampler for training: each step takes a batch of the sources that the mixture chooses.
 
     Args:
         sources: passes by name.
         consumed: tells how many batches training has consumed; asked at the start of every epoch, so a
             resumed run goes on exactly where it stopped.
+        mixture: chooses the sources of a step.
+        seed: of the run.
     """
 
-    def __init__(self, sources: Mapping[str, Passes], consumed: Callable[[], int]) -> None:
-        self.sources, self.consumed = dict(sources), consumed
+    def __init__(
+        self, sources: Mapping[str, Passes], consumed: Callable[[], int], mixture: Mixture | None = None, seed: int = 0
+    ) -> None:
+        self.sources, self.consumed, self.mixture, self.seed = dict(sources), consumed, mixture or Each(), seed
+        self.batches = {name: passes.per_pass for name, passes in self.sources.items()}
+        self._known: tuple[int, Counter[str]] = (0, Counter())
 
     def __len__(self) -> int:
-        return max((passes.per_pass for passes in self.sources.values()), default=0)
+        return self.mixture.epoch_steps(self.batches)
 
     def __iter__(self) -> Iterator[list[Place]]:
         start = self.consumed()
-        for number in range(start, start + len(self)):
-            yield [(name, *place) for name, passes in self.sources.items() for place in passes.batch(number)]
+        taken = self._taken(start)
+        end = start + len(self)
+        for number in range(start, end):
+            places: list[Place] = []
+            for name in self.mixture.chosen(self.batches, self.seed, number):
+                places += [(name, *place) for place in self.sources[name].batch(taken[name])]
+                taken[name] += 1
+            yield places
+        self._known = (end, taken)
+
+    def _taken(self, start: int) -> Counter[str]:
+        """Batches of each source before a step: as they are known from the epoch before, or by choosing again."""
+        if self._known[0] == start:
+            return Counter(self._known[1])
+        return Counter(name for step in range(start) for name in self.mixture.chosen(self.batches, self.seed, step))
 
 
 class EvalBatches:

@@ -7,7 +7,9 @@ import numpy as np
 
 from visionkit.datasets.findings import Finding
 from visionkit.datasets.pairs import SPLITS
+from visionkit.datasets.table_boxes import table_doubts
 from visionkit.errors import DataError, VisionkitError
+from visionkit.layers.points import inside
 from visionkit.types import Classes, Dataset, Sample
 
 Progress = Callable[[int, int], None]
@@ -141,3 +143,10 @@ def _doubts(sample: Sample) -> Iterator[Finding]:
         )
     if "edges" in sample and not bool((sample["edges"] == 1).any()):
         yield Finding(path, "D85", "nobody drew an edge in it", "see that this is meant", "warning", key)
+    if "table" in sample:
+        yield from (Finding(path, *doubt, "warning", key) for doubt in table_doubts(sample["table"], size))
+    if "points" in sample:
+        outside = int((~inside(sample["points"], size)).sum())
+        if outside:
+            what = f"{outside} of its {len(sample['points'])} points lie outside the picture, and are not counted"
+            yield Finding(path, "D93", what, "mend or remove them", "warning", key)

@@ -80,9 +80,16 @@ def decode_image(data: bytes, place: str, channels: int = 3) -> UInt8[Tensor, "c
     except (DataError, MemoryError):
         raise
     except Exception as error:  # a decoder can fail in any way on bytes that are not what they claim to be
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise DataError("D16", place, f"is damaged or no picture ({reason})", _REPLACE) from error
+        raise _no_picture(place, error) from error
     return _with_channels(eight_bit(image, Path(place)), channels)
+
+
+def encoded_size(data: bytes, place: str) -> tuple[int, int]:
+    """Height and width of the upright picture, from the head of its bytes. Raises DataError D16."""
+    try:
+        return _upright_size(Image.open(BytesIO(data), formats=_FORMATS))
+    except Exception as error:  # as when it is decoded
+        raise _no_picture(place, error) from error
 
 
 def _with_channels(image: Image.Image, channels: int) -> UInt8[Tensor, "c h w"]:
@@ -99,12 +106,21 @@ def picture_size(path: Path) -> tuple[int, int]:
     size_bytes = file_size(path)
     try:
         with path.open("rb") as file, Image.open(file, formats=_FORMATS) as image:
-            turned = image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
-            return (image.width, image.height) if turned else (image.height, image.width)
+            return _upright_size(image)
     except MemoryError:
         raise
     except Exception as error:  # as when it is decoded
         raise _explain(path, size_bytes, error) from error
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    turned = image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
+    return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def _no_picture(place: str, error: Exception) -> DataError:
+    reason = " ".join(str(error).split())[:120] or type(error).__name__
+    return DataError("D16", place, f"is damaged or no picture ({reason})", _REPLACE)
 
 
 def load(path: Path) -> Image.Image:

@@ -34,16 +34,27 @@ def by_name(lines: Iterable[Line], fractions: Sequence[float], folders: int = 0)
     Where all keys begin with the name of a split (``train__a``), it decides and leaves the key as it is. Else a hash
     decides (``Share``): of the key, or of its first ``folders`` parts, so that lines of one page stay together.
 
-    Raises ConfigError C53 for fractions that are none.
+    Raises ConfigError C53 for fractions that are none, DataError D124 where only some lie in folders of splits.
     """
     lines, share = list(lines), Share(fractions)
     splits: dict[str, list[Line]] = {split: [] for split in SPLITS}
-    named = bool(lines) and all("__" in line.key and line.key.partition("__")[0].lower() in NAMES for line in lines)
+    beside = [line for line in lines if _named_split(line) is None]
+    named = len(beside) < len(lines)
+    stray = [line for line in beside if line.fault is None]
+    if named and stray:  # to mix what the folders hold would spoil every figure
+        what = f"lies beside folders that are named like splits, as {len(stray)} of {len(lines)} do"
+        raise DataError("D124", stray[0].image, what, "move it into one of them, or rename these folders")
     for line in lines:
-        parts = line.key.split("__")
-        split = NAMES[parts[0].lower()] if named else share.split("__".join(parts[: folders or None]))
-        splits[split].append(line)
+        split = _named_split(line) if named else share.split("__".join(line.key.split("__")[: folders or None]))
+        for members in splits.values() if split is None else [splits[split]]:  # a fault of nobody is one of every split
+            members.append(line)
     return splits
+
+
+def _named_split(line: Line) -> str | None:
+    """The split that a line's outermost folder names."""
+    folder, inside, _ = line.key.partition("__")
+    return NAMES.get(folder.lower()) if inside else None
 
 
 def require_lines(splits: dict[str, list[Line]], place: object) -> None:

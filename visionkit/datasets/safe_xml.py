@@ -25,7 +25,7 @@ def parse_xml(path: Path) -> etree._Element:
     try:
         return etree.fromstring(path.read_bytes(), parser)
     except etree.XMLSyntaxError as error:
-        reason = " ".join(str(error).split())[:160]
+        reason = " ".join(str(error.msg).split())[:160]
         raise DataError("D126", path, f"is not well-formed XML ({reason})", "restore or remove it") from error
     except OSError as error:
         what = f"cannot be read ({error.strerror or error})"

@@ -8,7 +8,7 @@ from typing import Any
 from jaxtyping import UInt8
 from torch import Tensor
 
-from visionkit.datasets.images import decode_image
+from visionkit.datasets.images import decode_image, encoded_size
 from visionkit.datasets.line_splits import NAMES, check_split
 from visionkit.datasets.text_lines import Line, TextLines
 from visionkit.datasets.text_rules import TextRules
@@ -18,7 +18,7 @@ from visionkit.errors import DataError, ResourceError
 class TextLmdb(TextLines):
     """A database for each split, in folders ``train`` (or ``training``), ``val`` (``validation``), ``test``.
 
-    The labels are read when it is opened, the pictures one by one. A database is opened anew in every process.
+    The labels are read when it is opened, the pictures one by one. Every process opens a database once.
 
     Args:
         root: the folder of these folders.
@@ -42,47 +42,48 @@ class TextLmdb(TextLines):
         rules = text or TextRules()
         listed = rules.characters is not None or rules.charset is not None
         needed = {split} if listed else {split, "train"}
-        splits = {name: list(_lines(_Database(folder))) for name, folder in folders.items() if name in needed}
-        self._database = _Database(folders[split]) if split in folders else None
+        splits = {name: list(_lines(folder)) for name, folder in folders.items() if name in needed}
         super().__init__(splits, split, rules, channels, read=self._picture, measure=self._size_of)
 
     def _picture(self, line: Line, channels: int) -> UInt8[Tensor, "c h w"]:
-        return decode_image(self._bytes(line), f"{line.image}, {_name('image', line.region)}", channels)
+        return decode_image(*self._encoded(line), channels)
 
     def _size_of(self, line: Line) -> tuple[int, int]:
-        picture = self._picture(line, 1)
-        return picture.shape[1], picture.shape[2]
+        return encoded_size(*self._encoded(line))
 
-    def _bytes(self, line: Line) -> bytes:
-        assert self._database is not None  # else there would be no line
-        data = self._database.get(_name("image", line.region))
+    def _encoded(self, line: Line) -> tuple[bytes, str]:
+        """The bytes of a picture and where they are."""
+        name = _name("image", line.region)
+        data = _get(line.image, name)
         if data is None:
-            raise _missing(line.image, _name("image", line.region))
-        return data
+            raise _missing(line.image, name)
+        return data, f"{line.image}, {name}"
 
 
-class _Database:
-    """Opened at first use and again in every other process, because a handle does not survive a fork."""
+_OPENED: dict[str, Any] = {}
+"""Databases by folder, for LMDB opens one only once in a process."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._opened: tuple[int, Any] = (-1, None)
 
-    def get(self, key: str) -> bytes | None:
-        """The bytes under a key. DataError D130 where the database cannot be read."""
-        lmdb = _lmdb()
-        try:
-            if self._opened[0] != os.getpid():
-                settings = {"readonly": True, "lock": False, "readahead": False, "meminit": False}
-                self._opened = (os.getpid(), lmdb.open(str(self.folder), **settings))
-            with self._opened[1].begin() as reading:
-                return reading.get(key.encode())
-        except lmdb.Error as error:
-            what = f"cannot be read as LMDB ({' '.join(str(error).split())[:120]})"
-            raise DataError("D130", self.folder, what, "copy data.mdb again, as a whole") from error
+def _close_all() -> None:
+    while _OPENED:
+        _OPENED.popitem()[1].close()
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"folder": self.folder, "_opened": (-1, None)}
+
+if hasattr(os, "register_at_fork"):  # a handle does not survive a fork: both sides open it again when they need it
+    os.register_at_fork(before=_close_all)
+
+
+def _get(folder: Path, key: str) -> bytes | None:
+    """The bytes under a key. DataError D130 where the database cannot be read."""
+    lmdb, place = _lmdb(), os.path.realpath(folder)
+    try:
+        if place not in _OPENED:
+            _OPENED[place] = lmdb.open(place, readonly=True, lock=False, readahead=False, meminit=False)
+        with _OPENED[place].begin() as reading:
+            return reading.get(key.encode())
+    except lmdb.Error as error:
+        what = f"cannot be read as LMDB ({' '.join(str(error).split())[:120]})"
+        raise DataError("D130", folder, what, "copy data.mdb again, as a whole") from error
 
 
 def _folder(root: Path, split: str) -> Path | None:
@@ -91,22 +92,22 @@ def _folder(root: Path, split: str) -> Path | None:
     return next((root / name for name in names if os.path.isfile(root / name / "data.mdb")), None)
 
 
-def _lines(database: _Database) -> Iterator[Line]:
-    counted = database.get("num-samples")
+def _lines(folder: Path) -> Iterator[Line]:
+    counted = _get(folder, "num-samples")
     if counted is None or not counted.isdigit():
         what = "has no number of samples under the key num-samples"
-        raise DataError("D130", database.folder, what, "write the usual keys (data/README.md)")
+        raise DataError("D130", folder, what, "write the usual keys (data/README.md)")
     for number in range(1, int(counted) + 1):
         name = _name("label", number)
-        label, place = database.get(name), f"{database.folder}, {name}"
+        label, place = _get(folder, name), f"{folder}, {name}"
         if label is None:
-            yield Line(f"{number:09d}", database.folder, place=place, fault=_missing(database.folder, name))
+            yield Line(f"{number:09d}", folder, place=place, fault=_missing(folder, name))
             continue
         try:
-            yield Line(f"{number:09d}", database.folder, label.decode(), place, region=number)
+            yield Line(f"{number:09d}", folder, label.decode(), place, region=number)
         except UnicodeDecodeError as error:
             fault = DataError("D120", place, f"is not UTF-8 (byte {error.start})", "save it as UTF-8")
-            yield Line(f"{number:09d}", database.folder, place=place, fault=fault)
+            yield Line(f"{number:09d}", folder, place=place, fault=fault)
 
 
 def _name(kind: str, number: int) -> str:

@@ -24,7 +24,8 @@ class TextRules:
 
     Args:
         normalization: Unicode normal form of every text.
-        right_to_left: lines are read from the right; text stays in the order in which it is spoken.
+        right_to_left: lines are read from the right; text stays in the order in which it is spoken. None: as
+            most of the characters are that have a direction of their own.
         characters: all characters, in any order.
         charset: a UTF-8 file in which every character counts but for line breaks.
         replace: what is put in place of what, before everything else (editorial marks, ``{"^": ""}``).
@@ -35,7 +36,7 @@ class TextRules:
     """
 
     normalization: Normalization = "NFC"
-    right_to_left: bool = False
+    right_to_left: bool | None = None
     characters: str | None = None
     charset: str | Path | None = None
     replace: Mapping[str, str] = field(default_factory=dict)
@@ -75,7 +76,13 @@ class TextRules:
         characters = sorted(set(unicodedata.normalize(self.normalization, text)))
         if not characters:
             raise ConfigError("C186", place, what, "list the characters in dataset.layout.text.characters")
-        return Charset(tuple(characters), self.normalization, self.right_to_left)
+        from_right = _from_right(characters) if self.right_to_left is None else self.right_to_left
+        return Charset(tuple(characters), self.normalization, from_right)
+
+
+def _from_right(characters: Iterable[str]) -> bool:
+    directions = [unicodedata.bidirectional(character) for character in characters]
+    return sum(direction in ("R", "AL") for direction in directions) > directions.count("L")
 
 
 def columns_needed(text: str) -> int:

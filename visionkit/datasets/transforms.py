@@ -20,7 +20,9 @@ import torch
 from albumentations.core.composition import BaseCompose, TransformType
 from torch import Tensor
 
+from visionkit.datasets.table_boxes import scaled
 from visionkit.errors import ConfigError, DataError
+from visionkit.layers.points import inside
 from visionkit.layers.resize import nearest_index, resize_lines
 from visionkit.types import IGNORE_INDEX, Sample
 
@@ -32,7 +34,8 @@ class Resize:
     """Brings a sample to one size; nothing is random.
 
     The image shrinks by the mean of areas and grows bilinearly, axis by axis; mask and valid take the
-    nearest pixel by centres; lines of edges are kept whole. A sample that has the size already is returned as it is.
+    nearest pixel by centres; lines of edges are kept whole; points and boxes of cells move along. A sample that has the
+    size already is returned as it is.
 
     Args:
         size: height and width in pixels.
@@ -53,11 +56,16 @@ class Resize:
         if old == self.size:
             return sample
         rows, columns = (nearest_index(before, after) for before, after in zip(old, self.size, strict=True))
-        planes: dict[str, Tensor] = {
+        planes: dict[str, Any] = {
             key: sample[key][rows[:, None], columns] for key in ("mask", "valid") if key in sample
         }
         if "edges" in sample:
             planes["edges"] = resize_lines(sample["edges"], self.size)
+        if "table" in sample:
+            planes["table"] = scaled(sample["table"], *(new / old for new, old in zip(self.size, old, strict=True)))
+        if "points" in sample:
+            factors = [after / before for before, after in zip(old, self.size, strict=True)]
+            planes["points"] = sample["points"] * torch.tensor(factors[::-1], dtype=torch.float32)
         return {**sample, **planes, "image": _tensor(self._resize(_array(sample["image"])))}  # type: ignore[return-value,typeddict-item]
 
     def _resize(self, image: np.ndarray) -> np.ndarray:
@@ -72,7 +80,8 @@ class Augment:
 
     All randomness comes from the generator given with each sample, so workers and order change nothing.
     Masks are always sampled by the nearest pixel. Whatever a transform fills a mask with is IGNORE_INDEX
-    and not valid; ``fill_mask`` of a transform only says whether it fills at all.
+    and not valid; ``fill_mask`` of a transform only says whether it fills at all. Points that lie outside the picture
+    or leave it are dropped; a transform that resizes may put them half a pixel off.
 
     Args:
         transforms: by name (None switches one off), or in a list.
@@ -87,10 +96,12 @@ class Augment:
         for name, transform in self._names.items():
             for part in _parts(transform):
                 _prepare(name, part)
+        self._moving = [name for name, transform in self._names.items() if any(map(_moves, _parts(transform)))]
         self._compose = albumentations.Compose(
             list(self._names.values()),
             additional_targets={key: target.kind for key, target in _TARGETS.items()},
             mask_interpolation=cv2.INTER_NEAREST,
+            keypoint_params=albumentations.KeypointParams("xy", remove_invisible=False),
         )
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
@@ -98,8 +109,12 @@ class Augment:
 
         Raises:
             DataError: D30 a transform cannot be applied to this picture (a crop that is larger than it).
-            ConfigError: C56 a transform changed the kind of the image's numbers or its channels.
+            ConfigError: C56 a transform changed the kind of the image's numbers or its channels, C207 one that moves
+                pixels, on a table.
         """
+        if "table" in sample and self._moving:
+            what = "moves pixels, which would break rows, columns and boxes of a table"
+            raise ConfigError("C207", f"dataset.augment.{self._moving[0]}", what, "use transforms of colour alone")
         self._compose.set_random_state(rng, random.Random(int(rng.integers(2**63))))
         image = _array(sample["image"]).copy()
         coded = {key: target.encode(sample) for key, target in _TARGETS.items() if target.always or key in sample}
@@ -115,6 +130,8 @@ class Augment:
             new.update(_TARGETS[key].decode(changed[key], sample))
         if new["image"].shape[0] != image.shape[2]:
             raise self._wrong_output(output)
+        if "points" in new:
+            new["points"] = new["points"][inside(new["points"], new["image"].shape[1:])]
         return new  # type: ignore[return-value]
 
     def _explain(self, sample: Sample, error: Exception) -> DataError:
@@ -176,9 +193,20 @@ def _decode_edges(plane: np.ndarray, sample: Sample) -> dict[str, Tensor]:
     return {"edges": _tensor(plane).to(torch.int8).sub_(_FIRST).clamp_(min=IGNORE_INDEX)}
 
 
+def _encode_points(sample: Sample) -> np.ndarray:
+    """Places of the points inside as albumentations counts them, the first pixel's centre at 0."""
+    points = sample["points"]
+    return points[inside(points, sample["image"].shape[1:])].numpy() - np.float32(0.5)
+
+
+def _decode_points(places: np.ndarray, sample: Sample) -> dict[str, Tensor]:
+    return {"points": torch.from_numpy(np.asarray(places, np.float32).reshape(-1, 2) + np.float32(0.5))}
+
+
 _TARGETS: dict[str, Target] = {
     "mask": Target("mask", _encode_mask, _decode_mask, always=True),
     "edges": Target("mask", _encode_edges, _decode_edges),
+    "points": Target("keypoints", _encode_points, _decode_points),
 }
 
 
@@ -188,6 +216,10 @@ def _parts(transform: TransformType) -> Iterator[Any]:
             yield from _parts(part)
     else:
         yield transform
+
+
+def _moves(transform: Any) -> bool:
+    return not isinstance(transform, albumentations.ImageOnlyTransform | albumentations.NoOp)
 
 
 def _prepare(name: str, transform: Any) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -178,6 +179,23 @@ class TransformerDecoder(nn.Module):
     ) -> Float[Tensor, "b t v"]:
         """Teacher forcing: logits of the token after each of these."""
         return self.step(tokens, self.start(memory, valid))[0]
+
+    @torch.no_grad()
+    def attention(
+        self, memory: Float[Tensor, "b n c"], tokens: Int64[Tensor, "b t"], valid: Bool[Tensor, "b n"] | None = None
+    ) -> Float[Tensor, "b t n"]:
+        """How much the last layer reads of each place when it chooses the token after each of these: mean of heads."""
+        read: Any = self.layers[-1].read
+        asked: list[Any] = []
+        hook = read.register_forward_pre_hook(
+            lambda _, given, named: asked.append((*given, *named.values())), with_kwargs=True
+        )
+        try:
+            self(memory, tokens, valid)
+        finally:
+            hook.remove()
+        x, keys, _, mask = asked[0]
+        return read.weights(x, keys, mask).mean(1)
 
     def _require_room(self, length: int) -> None:
         longest = self.positions.longest

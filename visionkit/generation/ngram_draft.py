@@ -31,7 +31,7 @@ class NGramDraft:
     """
 
     def __init__(
-        self, count: int = 16, longest: int = 8, shortest: int = 1, least: float = 1.0, memory: float = 0.8
+        self, count: int = 16, longest: int = 24, shortest: int = 1, least: float = 1.0, memory: float = 0.8
     ) -> None:
         require_settings(1, 1.0, **{"draft.count": count, "draft.shortest": shortest})
         self.count, self.least, self.memory = count, least, memory

@@ -45,11 +45,6 @@ class Decoded:
         lengths = self.lengths.tolist()
         return [row[:length] for row, length in zip(self.tokens.tolist(), lengths, strict=True)]
 
-    def select(self, rows: Int64[Tensor, "r"]) -> "Decoded":
-        """These sequences."""
-        parts = (self.tokens, self.log_probs, self.log_prob, self.ended)
-        return Decoded(*(part.index_select(0, rows) for part in parts))
-
 
 Written = tuple[Int64[Tensor, "r"], Int64[Tensor, "r"], Float[Tensor, "r"]]
 """What one step wrote: numbers of the rows, the token of each, and the logarithm of its probability."""

@@ -65,8 +65,8 @@ def speculative(
         last = chosen.gather(1, taken[:, None] - 1)[:, 0]
         rule = constraint.advance(rules[index, taken - 1], last)
     like = memory.new_empty(0, dtype=torch.promote_types(memory.dtype, torch.float32))
-    tokens, log_probs = [row.tokens for row in rows], [row.log_probs for row in rows]
-    return filled_rows(tokens, log_probs, [row.ended for row in rows], like)
+    ids, values = [row.tokens for row in rows], [row.log_probs for row in rows]
+    return filled_rows(ids, values, [row.ended for row in rows], like)
 
 
 class _Row:

@@ -4,14 +4,14 @@ Error rates are micro-averaged: edits of all texts over the length of all true t
 more than a short one. Where all true texts are empty, the length counts as 1. Without any text a figure is NaN.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from jaxtyping import Float64, Int64
 from rapidfuzz.distance import Levenshtein
-from rapidfuzz.process import cpdist
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 from torchmetrics.utilities import dim_zero_cat
@@ -22,26 +22,40 @@ _UNIT = 10**9
 """Shares are summed as whole parts of this, so that their order changes nothing."""
 
 
-def edits(predicted: Sequence[Sequence[Any]], true: Sequence[Sequence[Any]]) -> Int64[np.ndarray, " n"]:
-    """Levenshtein distance of each pair of strings, or of lists of tokens."""
-    if not len(true):
-        return np.zeros(0, np.int64)
-    return cpdist(predicted, true, scorer=Levenshtein.distance, dtype=np.int64)
+def edits(predicted: Sequence[str], true: Sequence[str]) -> Int64[np.ndarray, " n"]:
+    """Levenshtein distance of each pair of texts by characters (Unicode code points).
+
+    Raises ValueError where a text has no pair.
+    """
+    if len(predicted) != len(true):
+        raise ValueError(f"{len(predicted)} texts were read, and {len(true)} are true")
+    return np.fromiter(map(Levenshtein.distance, predicted, true), np.int64, len(true))
 
 
-def lengths(texts: Sequence[Sequence[Any]]) -> Int64[np.ndarray, " n"]:
-    """Characters or tokens of each text."""
+def token_edits(
+    predicted: Sequence[str], true: Sequence[str], split: Callable[[str], list[str]] = str.split
+) -> Int64[np.ndarray, "n 2"]:
+    """Levenshtein distance of each pair of texts by words or other tokens, and the tokens of the truth."""
+    numbers: list[int] = []  # of tokens; keeping the tokens would keep the garbage collector busy
+    for read, text in zip(predicted, true, strict=True):
+        tokens = split(text)
+        numbers += (Levenshtein.distance(split(read), tokens), len(tokens))
+    return np.array(numbers, np.int64).reshape(len(true), 2)
+
+
+def lengths(texts: Sequence[str]) -> Int64[np.ndarray, " n"]:
+    """Characters of each text."""
     return np.fromiter(map(len, texts), np.int64, len(texts))
 
 
 def character_error_rate(predicted: Sequence[str], true: Sequence[str]) -> float:
-    """Edits over characters (Unicode code points) of the truth; spaces count, and nothing is stripped."""
-    return float(_rate(edits(predicted, true).sum(), lengths(true).sum())) if len(true) else float("nan")
+    """Edits over characters of the truth; spaces count, and nothing is stripped."""
+    return float(_rate(edits(predicted, true).sum(), lengths(true).sum())) if len(true) else math.nan
 
 
 def word_error_rate(predicted: Sequence[str], true: Sequence[str]) -> float:
     """Edits over words of the truth, which are what stands between white space."""
-    return character_error_rate([text.split() for text in predicted], [text.split() for text in true])  # type: ignore[misc]
+    return float(_rate(*token_edits(predicted, true).sum(0))) if len(true) else math.nan
 
 
 def simplified(text: str) -> str:
@@ -123,11 +137,10 @@ class TextErrors(CountedMetric):
 
     def count(self, predicted: Sequence[str], true: Sequence[str]) -> Int64[np.ndarray, "n 5"]:
         """Edits and length by characters and by words, and the normalised edits."""
-        words, true_words = [text.split() for text in predicted], [text.split() for text in true]
         wrong, size = edits(predicted, true), lengths(true)
         longer = np.maximum(np.maximum(lengths(predicted), size), 1)
         shares = np.round(wrong / longer * _UNIT).astype(np.int64)
-        return np.column_stack([wrong, size, edits(words, true_words), lengths(true_words), shares])
+        return np.column_stack([wrong, size, token_edits(predicted, true), shares])
 
     def rates(self, sums: Int64[np.ndarray, "*r 5"], texts: Int64[np.ndarray, "*r"]) -> list[np.ndarray]:
         """As named."""
@@ -159,17 +172,15 @@ class TextAccuracy(CountedMetric):
         exact = [a == b for a, b in pairs]
         no_case = [same or a.casefold() == b.casefold() for same, (a, b) in zip(exact, pairs, strict=True)]
         letters = [same or simplified(a) == simplified(b) for same, (a, b) in zip(no_case, pairs, strict=True)]
-        wrong = edits(*(self._tokens(texts) for texts in (predicted, true)))
+        wrong = token_edits(predicted, true, self._split)[:, 0] if self.separator else edits(predicted, true)
         return np.column_stack([exact, no_case, letters, wrong <= 1, wrong <= 2, wrong <= 3]).astype(np.int64)
 
     def rates(self, sums: Int64[np.ndarray, "*r 6"], texts: Int64[np.ndarray, "*r"]) -> list[np.ndarray]:
         """As named."""
         return list(np.moveaxis(sums / np.asarray(texts)[..., None], -1, 0))
 
-    def _tokens(self, texts: Sequence[str]) -> Sequence[Any]:
-        if not self.separator:
-            return texts
-        return [[token for token in text.split(self.separator) if token] for text in texts]
+    def _split(self, text: str) -> list[str]:
+        return [token for token in text.split(self.separator) if token]
 
 
 def reading(labels: Charset, replicas: int = 0) -> MetricCollection:

@@ -17,7 +17,9 @@ from torch.nn import functional as F
 
 from visionkit.drawing import palette
 from visionkit.files import replaced_file
+from visionkit.layers.mass import resize_mass
 from visionkit.layers.resize import nearest_index
+from visionkit.prediction.tables import moved_boxes, write_cell_boxes, write_table
 from visionkit.types import Classes
 
 
@@ -29,6 +31,8 @@ class Kind:
     """(value, size) -> the value for the picture's own size; the value was found at another."""
     write: Callable[[Tensor, Any, Path, str], dict[str, Any]]
     """(value, labels, folder, name without suffix) -> what the line in predictions.jsonl says of it, as JSON."""
+    move: Callable[[Tensor, Sequence[int], Sequence[int]], Tensor] | None = None
+    """(value, size at which it was found, size) -> the value, in place of ``restore`` where it is made of places."""
 
 
 def nearest_pixel(value: Tensor, size: Sequence[int]) -> Tensor:
@@ -83,6 +87,17 @@ def write_edges(edges: Float[Tensor, "h w"], labels: Any, folder: Path, name: st
     return {"edges": write_picture(picture, folder, name), "edge_share": share}
 
 
+def write_density(density: Float[Tensor, "h w"], labels: Any, folder: Path, name: str) -> dict[str, Any]:
+    """Objects a pixel as a 16-bit grey PNG, whose full value is the line's ``density_max``; with the count.
+
+    Negative values, which some networks give, are 0 in the picture but part of the count.
+    """
+    largest = max(density.max().item(), 0.0) if density.numel() else 0.0
+    levels = (density.double().clamp(min=0) / (largest or 1.0) * 65535).round().numpy().astype(np.uint16)
+    picture = write_picture(Image.fromarray(levels), folder, name)
+    return {"density": picture, "density_max": largest, "count": density.double().sum().item()}
+
+
 def as_it_is(value: Tensor, size: Sequence[int]) -> Tensor:
     """What does not lie on the picture, whatever its size."""
     return value
@@ -109,7 +124,10 @@ KINDS: dict[str, Kind] = {
     "mask": Kind(nearest_pixel, write_mask),
     "confidence": Kind(nearest_pixel, write_confidence),
     "edges": Kind(linear, write_edges),
+    "density": Kind(resize_mass, write_density),
     "text": Kind(as_it_is, write_text),
     "token_confidence": Kind(as_it_is, write_token_confidence),
     "text_confidence": Kind(as_it_is, write_text_confidence),
+    "table": Kind(as_it_is, write_table),
+    "cell_boxes": Kind(as_it_is, write_cell_boxes, moved_boxes),
 }

@@ -23,6 +23,7 @@ from visionkit.network import Network
 from visionkit.prediction.items import Item, Opened, Reader
 from visionkit.prediction.outputs import KINDS, Kind, write_picture
 from visionkit.prediction.pictures import Pictures
+from visionkit.prediction.tables import TablePage
 from visionkit.prediction.volumes import Volumes
 from visionkit.types import Prediction, Sample, Task
 
@@ -69,12 +70,21 @@ class Result:
 
 
 def save_all(results: Iterable[Result], folder: str | Path) -> int:
-    """Saves results as they come, and ``predictions.jsonl`` with one line for each; returns their number."""
-    count = 0
-    with replaced_file(Path(folder) / "predictions.jsonl") as new, new.open("w", encoding="utf-8") as stream:
+    """Saves results as they come, and ``predictions.jsonl`` with one line for each; returns their number.
+
+    Tables are shown side by side with their pictures in ``index.html``.
+    """
+    count, folder = 0, Path(folder)
+    with (
+        replaced_file(folder / "predictions.jsonl") as new,
+        new.open("w", encoding="utf-8") as stream,
+        TablePage(folder) as page,
+    ):
         for result in results:
             count += 1
             stream.write(json.dumps(result.save(folder), ensure_ascii=False) + "\n")
+            for task, prediction in result.predictions.items():
+                page.add(result.key, result.image, task, prediction)
     return count
 
 
@@ -166,8 +176,13 @@ def _unbatched(prediction: Prediction, row: int, opened: Opened) -> Prediction:
     values, size = {}, opened.image.shape[1:]
     for kind, value in prediction.items():
         one = value[row].cpu().clone()  # type: ignore[index]  # an ordinary tensor that does not keep its batch alive
-        values[kind] = one if opened.given.shape[1:] == size else opened.kinds[kind].restore(one, size)
+        values[kind] = one if opened.given.shape[1:] == size else _restored(opened.kinds[kind], one, opened)
     return values  # type: ignore[return-value]
+
+
+def _restored(kind: Kind, value: Tensor, opened: Opened) -> Tensor:
+    size = opened.image.shape[1:]
+    return kind.move(value, opened.given.shape[1:], size) if kind.move else kind.restore(value, size)
 
 
 def _without_dataset(error: VisionkitError) -> VisionkitError:

@@ -35,7 +35,7 @@ def line_chart(
     """
     finite = [p for points in series.values() for p in points if math.isfinite(p[0]) and math.isfinite(p[1])]
     if not finite:
-        return _figure(title, '<p class="empty">No finite values to show.</p>')
+        return card(title, '<p class="empty">No finite values to show.</p>')
     x_ticks, y_ticks = nice_ticks([x for x, _ in finite]), nice_ticks([y for _, y in finite])
     place = _Place(x_ticks, y_ticks)
     shades = {name: (colors or {}).get(name, turn % _COLORS) for turn, name in enumerate(series)}
@@ -48,17 +48,17 @@ def line_chart(
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title)}">'
         f'{_axes(x_ticks, y_ticks, place, x_label)}<g class="lines">{lines}</g></svg>'
     )
-    return _figure(title, f'{svg}<p class="legend">{legend}</p>')
+    return card(title, f'{svg}<p class="legend">{legend}</p>')
 
 
 def bars(title: str, names: Sequence[str], values: Sequence[float]) -> str:
     """One horizontal bar for each class; a class that does not occur (NaN) is called absent."""
     finite = [abs(value) for value in values if math.isfinite(value)]
     if not finite:
-        return _figure(title, '<p class="empty">No class occurs.</p>')
+        return card(title, '<p class="empty">No class occurs.</p>')
     top = 1.0 if max(finite) <= 1 else max(finite)
     rows = "".join(_bar(name, value, top) for name, value in zip(names, values, strict=True))
-    return _figure(title, f'<ol class="bars">{rows}</ol>')
+    return card(title, f'<ol class="bars">{rows}</ol>')
 
 
 def heat_map(title: str, matrix: np.ndarray, names: Sequence[str]) -> str:
@@ -70,7 +70,7 @@ def heat_map(title: str, matrix: np.ndarray, names: Sequence[str]) -> str:
         f'<div class="scroll"><table class="heat"><thead><tr><th class="corner">truth ↓ &ensp; prediction →</th>'
         f"{head}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
-    return _figure(title, table + '<p class="note">Percent of each true class; 0 is left blank.</p>', wide=True)
+    return card(title, table + '<p class="note">Percent of each true class; 0 is left blank.</p>', wide=True)
 
 
 def most_confused(title: str, matrix: np.ndarray, names: Sequence[str], count: int = 20) -> str:
@@ -80,10 +80,10 @@ def most_confused(title: str, matrix: np.ndarray, names: Sequence[str], count: i
     order = np.argsort(-shares, axis=None, kind="stable")[:count]
     pairs = [(int(i), int(j)) for i, j in zip(*np.unravel_index(order, shares.shape), strict=True) if shares[i, j] > 0]
     if not pairs:
-        return _figure(title, '<p class="empty">Nothing is confused.</p>')
+        return card(title, '<p class="empty">Nothing is confused.</p>')
     rows = "".join(_bar(f"{names[i]} → {names[j]}", float(shares[i, j]), 1.0) for i, j in pairs)
     note = '<p class="note">Share of the true class (left) that was taken for another (right).</p>'
-    return _figure(title, f'<ol class="bars">{rows}</ol>{note}')
+    return card(title, f'<ol class="bars">{rows}</ol>{note}')
 
 
 def row_shares(matrix: np.ndarray) -> np.ndarray:
@@ -195,6 +195,7 @@ def _heat_cell(truth: str, prediction: str, share: float, right: bool) -> str:
     return f'<td class="{kind}{strong}" style="--share:{share:.3f}" title="{hint}">{text}</td>'
 
 
-def _figure(title: str, content: str, wide: bool = False) -> str:
+def card(title: str, content: str, wide: bool = False) -> str:
+    """A chart in its frame, under its title."""
     kind = "card wide" if wide else "card"
     return f'<figure class="{kind}"><figcaption>{escape(title)}</figcaption>{content}</figure>'

@@ -103,6 +103,13 @@ class ExampleCollector(Callback):
         if trainer.state.fn == "validate":
             self.on_test_epoch_end(trainer, pl_module)
 
+    def scores(self) -> dict[str, dict[str, float]]:
+        """The score of every sample, by task and key; scores that are undefined are left out."""
+        return {
+            name: {one.key: one.score for one in sorted(scored) if not math.isnan(one.score)}
+            for name, scored in self._scored.items()
+        }
+
     def chosen(self, examples: Mapping[str, Examples], count: int = 3) -> dict[str, list[Example]]:
         """The ``count`` worst, median and best samples of every task, none of them twice.
 

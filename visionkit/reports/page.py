@@ -18,6 +18,7 @@ from visionkit.files import replaced_file
 from visionkit.reports.charts import bars, heat_map, line_chart, most_confused, number
 from visionkit.reports.curves import COLORS, main_curves, other_curves
 from visionkit.reports.examples import Example
+from visionkit.reports.precision_recall import precision_recall
 
 _STYLE = Path(__file__).with_name("style.css")
 _LARGEST_HEAT_MAP = 40
@@ -41,7 +42,8 @@ def write_report(
         folder: usually ``<run>/report``.
         title: heading, such as the run's name.
         config: the resolved configuration.
-        results: ``results[task][metric]``: a figure (0-D), one value for each class (1-D), or a confusion matrix (2-D).
+        results: ``results[task][metric]``: a figure (0-D), one value for each class (1-D), a confusion matrix (2-D), or
+            threshold, recall and precision of a metric whose name ends in ``precision_recall`` (2-D).
         labels: what the data says of each task's target; class names are taken from its ``names``.
         history: rows of ``read_history``.
         pictures: chosen examples of each task, drawn.
@@ -140,6 +142,8 @@ def _task(metrics: Mapping[str, Tensor], names: tuple[str, ...], pictures: Seque
 
 
 def _chart(title: str, values: np.ndarray, names: tuple[str, ...]) -> str:
+    if title.endswith("precision_recall"):
+        return precision_recall(title.replace("_", " "), values)
     named = names if values.ndim and len(names) == len(values) else tuple(map(str, range(len(np.atleast_1d(values)))))
     if values.ndim == 1 and len(values):
         return bars(title, named, values.tolist())

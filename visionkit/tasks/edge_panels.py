@@ -7,7 +7,7 @@ from torch import Tensor
 from visionkit import drawing
 from visionkit.layers.valid import real_size
 from visionkit.losses.edge_targets import agreement
-from visionkit.metrics.nearby import nearby_counts, nearby_f, ridges
+from visionkit.metrics.edges import picture_f, thin_edges
 from visionkit.types import Sample
 
 _LINE: drawing.Color = (240, 60, 40)
@@ -28,9 +28,9 @@ def row(
         found = probability.detach().cpu().float()[real]
         caption = "probability"
         if edges is not None:
-            caption += f", F {nearby_f(nearby_counts(found, edges[(slice(None), *real)], tolerance)):.2f}"
+            caption += f", F {picture_f(found, edges[(slice(None), *real)], tolerance):.2f}"
         panels[caption] = drawing.to_uint8_rgb(found[None])
-        panels[f"thinned, from {_SHOWN}"] = _over(image, ridges(found) >= _SHOWN)
+        panels[f"thinned, from {_SHOWN}"] = _over(image, thin_edges(found, _SHOWN))
     if edges is not None:
         share = agreement(edges.cpu())[real].clamp(min=0)
         count = int((edges >= 0).flatten(1).any(1).sum())

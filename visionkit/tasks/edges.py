@@ -13,7 +13,7 @@ from torchmetrics import MetricCollection
 from visionkit.errors import ConfigError, nearest
 from visionkit.layers.valid import real_size
 from visionkit.losses.edge_targets import agreement, consensus
-from visionkit.metrics.nearby import nearby, nearby_counts, nearby_f
+from visionkit.metrics.edges import picture_f, protocol
 from visionkit.tasks import edge_panels
 from visionkit.tasks.heads import enlarged
 from visionkit.types import IGNORE_INDEX, Batch, Decoder, Edges, Features, Inference, Monitor, Prediction, Sample
@@ -53,7 +53,7 @@ class EdgeDetection(nn.Module):
         spatial_dims: int,
         labels: Edges | None,
         truth: Truth = consensus,
-        metrics: Callable[[Edges], MetricCollection] = nearby,
+        metrics: Callable[[Edges], MetricCollection] = protocol,
         inference: Inference | None = None,
         monitor: Monitor | None = None,
         side_weight: float = 1.0,
@@ -64,7 +64,7 @@ class EdgeDetection(nn.Module):
             raise ConfigError("C120", "task.edges", "the dataset says nothing of `edges`", fix)
         self.labels, self.truth, self.inference, self.side_weight = labels, truth, inference, side_weight
         self.metrics = metrics(labels)
-        self.monitor = monitor or Monitor("nearby_f", "max")
+        self.monitor = monitor or Monitor("ods", "max")
         _check_monitor(self.monitor.metric, self.metrics)
         self.losses = nn.ModuleDict({name: loss for name, loss in losses.items() if loss.weight != 0})
         if not self.losses:
@@ -103,9 +103,8 @@ class EdgeDetection(nn.Module):
             self.metrics.update(found[None], drawn[None])
 
     def scores(self, prediction: Prediction, batch: Batch) -> list[float]:
-        """Of each picture ``nearby_f``."""
-        pictures = _pictures(prediction, batch)
-        return [nearby_f(nearby_counts(found, drawn, self.labels.tolerance)) for found, drawn in pictures]
+        """Of each picture F at its own best threshold."""
+        return [picture_f(found, drawn, self.labels.tolerance) for found, drawn in _pictures(prediction, batch)]
 
     def draw(self, sample: Sample, prediction: Prediction | None = None) -> UInt8[np.ndarray, "h w 3"]:
         """Image, probability, thinned edges and the annotators' drawings side by side, the padding cut off."""

@@ -31,8 +31,7 @@ def charset_of(texts: Iterable[str], normalization: Form = "NFC", least: int = 1
     """
     counts = Counter(character for text in texts for character in normalised(text, normalization))
     characters = sorted(character for character, count in counts.items() if count >= least)
-    most = "".join(character * count for character, count in counts.items())
-    return Charset(tuple(characters), normalization, right_to_left(most))
+    return Charset(tuple(characters), normalization, right_to_left(counts))
 
 
 def read_charset(path: str | Path, normalization: Form = "NFC") -> Charset:
@@ -59,7 +58,7 @@ def read_charset(path: str | Path, normalization: Form = "NFC") -> Charset:
     twice = next((entry for entry, count in Counter(entries).items() if count > 1), None)
     if twice is not None:
         raise DataError("D110", path, f"{described(twice)} occurs twice", _HOW)
-    return Charset(tuple(entries), normalization, right_to_left("".join(entries)))
+    return Charset(tuple(entries), normalization, right_to_left(Counter(entries)))
 
 
 @dataclass(frozen=True)

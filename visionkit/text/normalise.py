@@ -1,6 +1,8 @@
 """Unicode: normal forms, the direction of a script, and characters by their names."""
 
 import unicodedata
+from collections import Counter
+from collections.abc import Mapping
 from typing import Literal
 
 Form = Literal["NFC", "NFD", "NFKC", "NFKD"]
@@ -14,10 +16,15 @@ def normalised(text: str, form: Form = "NFC") -> str:
     return text if text.isascii() else unicodedata.normalize(form, text)
 
 
-def right_to_left(text: str) -> bool:
-    """Whether most of the characters with a direction of their own (strong ones) are written from the right."""
-    strong = [kind for kind in map(unicodedata.bidirectional, text) if kind in {"L", "R", "AL"}]
-    return 2 * sum(kind != "L" for kind in strong) > len(strong)
+def right_to_left(counts: Mapping[str, int]) -> bool:
+    """Whether most of the characters with a direction of their own (strong ones) are written from the right.
+
+    ``counts`` tells how often each occurs.
+    """
+    kinds = Counter[str]()
+    for character, count in counts.items():
+        kinds[unicodedata.bidirectional(character[:1])] += count
+    return kinds["R"] + kinds["AL"] > kinds["L"]
 
 
 def described(character: str) -> str:

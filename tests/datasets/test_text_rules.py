@@ -1,0 +1,59 @@
+"""Normal forms, charsets, and what CTC can align."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from visionkit.datasets.text_rules import TextRules, columns_needed
+from visionkit.errors import ConfigError
+
+COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
+
+
+@pytest.mark.parametrize("written", [COMPOSED, DECOMPOSED])
+def test_labels_are_in_one_normal_form_however_they_are_written(written: str) -> None:
+    assert TextRules().clean(written) == COMPOSED
+    assert TextRules("NFD").clean(written) == DECOMPOSED
+    assert TextRules().labels([written]) == TextRules().labels([TextRules().clean(COMPOSED)])
+    assert len(TextRules("NFD").labels([written])) == 5
+
+
+def test_white_space_is_one_space_and_marks_can_be_mapped() -> None:
+    assert TextRules().clean(" a\t b\r\nc\u00a0d ") == "a b c d"
+    assert TextRules().clean("\n") == ""
+    assert TextRules(replace={">": "", "<": "", "_": " "}).clean(">no<_yes") == "no yes"
+
+
+def test_emoji_are_characters_like_any_other() -> None:
+    labels = TextRules().labels(["ok \U0001f642\U0001f44d\U0001f3fd"])
+    assert labels.characters == (" ", "k", "o", "\U0001f3fd", "\U0001f44d", "\U0001f642")
+
+
+def test_characters_from_an_option_or_a_file(tmp_path: Path) -> None:
+    (tmp_path / "charset.txt").write_bytes("\ufeffb\r\n \na\n".encode())
+    wanted = (" ", "a", "b")
+    assert TextRules(characters="ba ").labels(["ignored"]).characters == wanted
+    assert TextRules(charset=tmp_path / "charset.txt").labels([]).characters == wanted
+    for wrong in (TextRules(charset=tmp_path / "no"), TextRules(characters=""), TextRules()):
+        with pytest.raises(ConfigError, match="C186"):
+            wrong.labels([])
+    with pytest.raises(ConfigError, match="C186"):
+        TextRules(characters="a", charset="b")
+    with pytest.raises(ConfigError, match=r"C185.*NFC"):
+        TextRules("NFX")  # type: ignore[arg-type]
+
+
+def test_the_direction_is_that_of_most_characters() -> None:
+    assert not TextRules().labels(["abc 123"]).right_to_left
+    assert TextRules().labels(["\u05e9\u05dc\u05d5\u05dd 12 a"]).right_to_left
+    assert TextRules(right_to_left=True).labels(["abc"]).right_to_left
+
+
+def test_columns_needed_is_the_shortest_path_that_collapses_to_the_text() -> None:
+    def collapsed(path: tuple[str, ...]) -> str:
+        return "".join(one for one, _ in itertools.groupby(path) if one != "-")
+
+    for text in ("", "a", "aa", "ab", "aab", "aba", "abb"):
+        lengths = (n for n in range(8) if any(collapsed(p) == text for p in itertools.product("ab-", repeat=n)))
+        assert columns_needed(text) == next(lengths)

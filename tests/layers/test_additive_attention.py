@@ -1,0 +1,81 @@
+"""Additive attention against the formula written out, and the LSTM's state against running it from the start."""
+
+import pytest
+import torch
+
+from visionkit.layers.additive_attention import AdditiveAttention, AttentionLSTM
+
+
+def test_same_as_written_out():
+    torch.manual_seed(0)
+    attention = AdditiveAttention(3, 4, 5).double()
+    query, memory = torch.randn(2, 3).double(), torch.randn(2, 6, 4).double()
+    valid = torch.tensor([[True] * 6, [True, False, True, True, False, False]])
+    context, weights = attention(query, attention.keys(memory), memory, valid)
+    for row in range(2):
+        places = [place for place in range(6) if valid[row, place]]
+        scores = []
+        for place in places:
+            inner = attention.query.weight @ query[row] + attention.query.bias
+            inner = inner + attention.memory.weight @ memory[row, place]
+            scores.append(attention.energy.weight[0] @ inner.tanh())
+        shares = torch.stack(scores).exp()
+        shares = shares / shares.sum()
+        torch.testing.assert_close(weights[row, places], shares)
+        torch.testing.assert_close(context[row], sum(s * memory[row, p] for s, p in zip(shares, places, strict=True)))
+    assert float(weights[~valid].abs().sum()) == 0
+
+
+def test_nothing_valid_is_read_evenly():
+    attention = AdditiveAttention(3, 4, 5)
+    memory = torch.randn(1, 6, 4)
+    context, _ = attention(torch.randn(1, 3), attention.keys(memory), memory, torch.zeros(1, 6, dtype=torch.bool))
+    torch.testing.assert_close(context, memory.mean(1))
+
+
+@pytest.fixture(params=[0, 2])
+def begun(request):
+    torch.manual_seed(1)
+    lstm = AttentionLSTM(inputs=3, memory=4, hidden=5, attention=6, condition=request.param)
+    condition = torch.randn(3, request.param) if request.param else None
+    return lstm, lstm.start(torch.randn(3, 7, 4), torch.rand(3, 7) < 0.8, condition), torch.randn(3, 9, 3)
+
+
+def test_one_step_over_all_is_many_steps(begun):
+    lstm, state, inputs = begun
+    whole, end = lstm(inputs, state)
+    parts = []
+    for piece in (inputs[:, :1], inputs[:, 1:4], inputs[:, 4:]):
+        part, state = lstm(piece, state)
+        parts.append(part)
+    torch.testing.assert_close(torch.cat(parts, 1), whole)
+    torch.testing.assert_close(state.newest(), end.newest())
+    assert state.lengths.tolist() == [9, 9, 9]
+    assert whole.shape == (3, 9, lstm.out_channels)
+
+
+def test_rewound_and_selected_states_go_on_as_if_nothing_had_been(begun):
+    lstm, state, inputs = begun
+    _, later = lstm(inputs[:, :6], state)
+    back = later.rewind(torch.tensor([2, 6, 4]))
+    outputs, after = lstm(inputs[:, :2], back)
+    rows = torch.tensor([2, 0, 2])
+    chosen, _ = lstm(inputs[rows, :3], after.select(rows))
+    with pytest.raises(ValueError, match="last step"):
+        after.rewind(torch.tensor([3, 5, 4]))
+    for row, length in enumerate((2, 6, 4)):
+        tokens = torch.cat([inputs[row : row + 1, :length], inputs[row : row + 1, :2]], 1)
+        plain, _ = lstm(tokens, state.select(torch.tensor([row])))
+        torch.testing.assert_close(outputs[row], plain[0, -2:])
+        more = torch.cat([tokens, inputs[row : row + 1, :3]], 1)
+        plain, _ = lstm(more, state.select(torch.tensor([row])))
+        for place in (rows == row).nonzero()[:, 0]:
+            torch.testing.assert_close(chosen[place], plain[0, -3:])
+
+
+def test_no_sequences_at_all(begun):
+    lstm, state, inputs = begun
+    none = torch.zeros(0, dtype=torch.long)
+    outputs, after = lstm(inputs[none], state.select(none))
+    assert outputs.shape == (0, 9, lstm.out_channels)
+    assert after.lengths.shape == (0,)

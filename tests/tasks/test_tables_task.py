@@ -1,0 +1,239 @@
+"""The task with both decoders and all codes: losses, outputs that are always tables, metrics, pictures."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from visionkit.datasets.collate import collate
+from visionkit.datasets.unbatch import prediction_of, sample_of
+from visionkit.decoders.cell_boxes import CellBoxes
+from visionkit.decoders.cell_views import BoxView, WholeView
+from visionkit.decoders.edd import TableLSTM
+from visionkit.decoders.fpn import FPN
+from visionkit.decoders.table_reader import TableReader
+from visionkit.decoders.table_transformer import TableTransformer
+from visionkit.errors import ConfigError
+from visionkit.generation.beam import beam
+from visionkit.generation.greedy import greedy
+from visionkit.generation.speculative import speculative
+from visionkit.layers.grid_memory import GridMemory
+from visionkit.losses.tables import Stages
+from visionkit.metrics.teds.metric import teds_metrics
+from visionkit.network import Network
+from visionkit.tasks.tables import TableRecognition, pages
+from visionkit.text.table_grid import grid_of
+from visionkit.text.table_html import parse_table, table_html
+from visionkit.text.table_tokens import HtmlCode, MergedCode, OtslCode
+from visionkit.types import Cell, Monitor, Table, TableTokens
+
+LSTM = partial(TableLSTM, hidden=10, embedding=4, attention=6)
+TRANSFORMER = partial(TableTransformer, width=12, depth=1, heads=2, hidden=12)
+LABELS = TableTokens(
+    ("<thead>", "</thead>", "<tbody>", "</tbody>", "<tr>", "</tr>", "<td>", "</td>", "<td", ">", ' colspan="2"'),
+    ("a", "b", "<b>", "</b>"),
+)
+CODES = [HtmlCode(), MergedCode(), OtslCode()]
+
+
+class TinyEncoder(nn.Module):
+    """Two maps, strides 2 and 4."""
+
+    channels, strides, in_chans, spatial_dims = (4, 6), (2, 4), 3, 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 4, 2, stride=2), nn.Conv2d(4, 6, 2, stride=2)
+
+    def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
+        first = self.first(image).relu()
+        return [first, self.second(first).relu()]
+
+
+def make(decoder=LSTM, view=None, labels: TableTokens | None = LABELS, seed: int = 0, **options) -> Network:
+    torch.manual_seed(seed)
+    reader = partial(
+        TableReader,
+        neck=partial(FPN, width=8, stride=2),
+        grid=partial(GridMemory, stride=4, width=10),
+        structure=decoder,
+        boxes=partial(CellBoxes, hidden=8),
+        view=view or partial(BoxView, size=(2, 4), width=8),
+        cells=decoder,
+    )
+    settings = {"structure": greedy, "content": greedy, "code": HtmlCode(), "metrics": teds_metrics}
+    settings |= {"max_structure": 40, "max_content": 5, **options}
+    return Network(TinyEncoder(), {"tables": partial(TableRecognition, decoder=reader, **settings)}, {"table": labels})
+
+
+def table(rows: int = 2, columns: int = 2, box: bool = True) -> Table:
+    structure = ["<tbody>", *["<tr>", *["<td>", "</td>"] * columns, "</tr>"] * rows, "</tbody>"]
+    cells = []
+    for row in range(rows):
+        for column in range(columns):
+            place = (8.0 * column, 6.0 * row, 8.0 * column + 7, 6.0 * row + 5) if box else None
+            cells.append(Cell(("a",) * (1 + column % 3), place) if row or column else Cell())
+    return Table(tuple(structure), tuple(cells))
+
+
+def batch_of(*tables: Table, height: int = 16, width: int = 24):
+    random = torch.Generator().manual_seed(0)
+    image = torch.randint(256, (3, height, width), generator=random, dtype=torch.uint8)
+    return collate([{"key": str(n), "image": image, "table": table} for n, table in enumerate(tables)])
+
+
+EMPTY = Table((), ())
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize(("decoder", "view"), [(LSTM, None), (LSTM, WholeView), (TRANSFORMER, None)])
+@pytest.mark.parametrize(
+    "tables", [(table(), table(1, 3)), (EMPTY, EMPTY), (table(1, 1), EMPTY), (table(box=False),), (table(1, 60),)]
+)
+def test_loss_is_finite_and_reaches_every_weight(code, decoder, view, tables):
+    network = make(decoder, view, code=code, max_structure=200).train()
+    terms = network.loss(batch_of(*tables))["tables"]
+    assert set(terms) == {"structure", "cells", "boxes", "filled"}
+    total = sum(terms.values())
+    assert torch.isfinite(total)
+    total.backward()
+    assert [name for name, value in network.named_parameters() if value.grad is None] == []
+    assert all(torch.isfinite(value.grad).all() for value in network.parameters())
+
+
+def test_first_stage_learns_no_cells_but_has_their_gradients():
+    network = make(stages=Stages([[0, 1.0], [1, 0.5]])).train()
+    batch = batch_of(table())
+    first, second = (network.loss(batch)["tables"] for _ in range(2))
+    assert float(first["cells"]) == 0
+    assert float(second["cells"]) > 0
+    torch.testing.assert_close(first["structure"], 2 * second["structure"], rtol=0.3, atol=0)
+    sum(first.values()).backward()
+    assert all(value.grad is not None for value in network.parameters())
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("decoder", [LSTM, TRANSFORMER])
+def test_whatever_an_untrained_model_says_is_a_table(code, decoder):
+    for seed in range(6):
+        network = make(decoder, code=code, seed=seed).eval()
+        with torch.no_grad():
+            for head in (network.tasks["tables"].decoder.structure.head, network.tasks["tables"].decoder.cells.head):
+                for weight in head.parameters():
+                    weight.mul_(8)  # so that pictures differ in what is made of them
+            prediction = network.predict({"image": torch.rand(3, 3, 16, 24)})["tables"]
+        for page in pages(prediction["table"]):
+            found = parse_table(page)
+            assert table_html(found) == page
+            if isinstance(code, OtslCode):
+                grid_of(found.structure)  # raises where rows or spans do not fit
+            assert len(found.structure) <= 3 * 40
+
+
+@pytest.mark.parametrize("structure", [partial(beam, width=2), speculative])
+def test_any_procedure_over_the_step_interface_decodes(structure):
+    network = make(TRANSFORMER, structure=structure).eval()
+    plain = make(TRANSFORMER).eval()
+    image = torch.rand(2, 3, 16, 24)
+    with torch.no_grad():
+        found, want = (one.predict({"image": image})["tables"] for one in (network, plain))
+    if structure is speculative:
+        assert torch.equal(found["table"], want["table"])
+    assert found["text_confidence"].shape == (2,)
+
+
+def test_predictions_have_boxes_of_filled_cells_in_pixels():
+    network = make().eval()
+    task = network.named_tasks["tables"]
+    with torch.no_grad():
+        prediction = network.predict(batch_of(table(), table(1, 1)))["tables"]
+    for row, page in enumerate(pages(prediction["table"])):
+        cells = parse_table(page).cells
+        known = ~prediction["cell_boxes"][row].isnan().any(1)
+        assert known.tolist()[: len(cells)] == [bool(cell.tokens) for cell in cells]
+        assert not known[len(cells) :].any()
+        boxes = prediction["cell_boxes"][row][known]
+        assert bool((boxes[:, 2:] >= boxes[:, :2]).all())
+        assert float(boxes.max() if len(boxes) else 0) <= 2 * 24
+    confidence = prediction["token_confidence"]
+    assert bool(((confidence > 0) & (confidence <= 1) | confidence.isnan()).all())
+    assert bool((prediction["text_confidence"] <= 1).all())
+    assert task.decoder.covered(network.encode(torch.rand(1, 3, 16, 24))[0]) == (24.0, 16.0)
+
+
+def test_padding_changes_nothing():
+    network = make().eval()
+    alone = batch_of(table())
+    padded = dict(alone)
+    padded["image"] = torch.cat([alone["image"], alone["image"][..., -1:].expand(-1, -1, -1, 12)], 3)
+    padded["valid"] = torch.nn.functional.pad(alone["valid"], (0, 12))
+    with torch.no_grad():
+        memory = network.tasks["tables"].decoder.memory(
+            network.tasks["tables"](network.encode(padded["image"]), ()), padded["valid"]
+        )
+        prediction = network.predict(padded)["tables"]
+    assert memory.valid.reshape(4, 9)[:, 6:].any() == False  # noqa: E712
+    assert prediction["table"].shape[0] == 1
+
+
+def test_cells_of_a_step_are_drawn_and_evaluation_takes_all():
+    network = make(cells_per_step=2).train()
+    task = network.tasks["tables"]
+    targets = task.writer.targets([table(3, 3)], ["x"], (24.0, 18.0), torch.device("cpu"))
+    seen = set()
+    for seed in range(20):
+        torch.manual_seed(seed)
+        chosen, content = task._drawn(targets)
+        places = chosen.nonzero()[:, 1].tolist()
+        assert len(places) == len(content) == 2
+        for place, row in zip(places, content.tolist(), strict=True):
+            assert task.writer.content.decode(row[1:]) == table(3, 3).cells[place].tokens
+        seen.update(places)
+    assert seen == set(range(1, 9))
+    assert len(task.eval()._drawn(targets)[1]) == 8
+
+
+def test_the_truth_scores_one_and_nothing_scores_little():
+    task = make().named_tasks["tables"]
+    truth = [table(), table(1, 3)]
+    codes = [[ord(character) for character in table_html(one)] for one in truth]
+    codes[1] = [ord(character) for character in table_html(EMPTY)]
+    longest = max(map(len, codes))
+    prediction = {"table": torch.tensor([[*row, *[-1] * (longest - len(row))] for row in codes])}
+    batch = batch_of(*truth)
+    scores = task.scores(prediction, batch)
+    assert scores[0] == 1
+    assert scores[1] < 0.3
+    task.update(prediction, batch)
+    figures = task.metrics.compute()
+    assert float(figures["teds"]) == pytest.approx(sum(scores) / 2)
+    assert float(figures["teds_struct"]) >= float(figures["teds"])
+
+
+def test_pictures_show_what_there_is():
+    network = make().eval()
+    batch = batch_of(table(), EMPTY)
+    with torch.no_grad():
+        prediction = network.predict(batch)["tables"]
+    task, sample = network.named_tasks["tables"], sample_of(batch, 0)
+    both = task.draw(sample, prediction_of(prediction, batch, 0))
+    alone = task.draw(sample)
+    unknown = task.draw({"key": "0", "image": sample["image"]}, prediction_of(prediction, batch, 0))
+    assert both.shape[1] > max(alone.shape[1], unknown.shape[1])
+    assert task.draw(sample_of(batch, 1), prediction_of(prediction, batch, 1)).ndim == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"labels": None}, "C210"),
+        ({"monitor": Monitor("miou", "max")}, "C212"),
+        ({"max_content": 1}, "C213"),
+        ({"weights": {"box": 1.0}}, "C215"),
+    ],
+)
+def test_mistakes_are_named(options, code):
+    with pytest.raises(ConfigError) as caught:
+        make(**options)
+    assert caught.value.code == code

@@ -1,0 +1,87 @@
+"""What a cell decoder sees of the picture: the whole of it, or the place where the cell is."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from visionkit.decoders.cell_boxes import windows
+from visionkit.layers.grid_memory import Memory
+
+
+class WholeView(nn.Module):
+    """Every cell sees the memory of the structure decoder, as in EDD.
+
+    Args:
+        channels: of the feature map, which is not looked at.
+        memory: channels of the memory.
+    """
+
+    def __init__(self, channels: int, memory: int) -> None:
+        super().__init__()
+        self.out_channels = memory
+
+    def forward(
+        self,
+        features: Float[Tensor, "b c h w"],
+        memory: Memory,
+        boxes: Float[Tensor, "b m 4"],
+        chosen: Bool[Tensor, "b m"],
+    ) -> tuple[Float[Tensor, "s n c"], Bool[Tensor, "s n"]]:
+        """The memory of each chosen cell, picture by picture."""
+        rows = chosen.nonzero()[:, 0]
+        return memory.values[rows], memory.valid[rows]
+
+
+class BoxView(nn.Module):
+    """Every cell sees what the feature map shows in its box, at a fixed number of places: far less to attend to than
+    the whole picture, and always upright in the same frame.
+
+    Args:
+        channels: of the feature map.
+        memory: channels of the memory, which is not looked at.
+        size: rows and columns of places in a box.
+        margin: how much a window is larger than the box at each side, in shares of the box's height.
+        jitter: in training, deviation of the errors given to a box's centre and size, in shares of its height.
+        width: channels of the view.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        memory: int,
+        size: Sequence[int] = (4, 32),
+        margin: float = 0.25,
+        jitter: float = 0.1,
+        width: int = 256,
+    ) -> None:
+        super().__init__()
+        self.size, self.margin, self.jitter, self.out_channels = (int(size[0]), int(size[1])), margin, jitter, width
+        self.project = nn.Sequential(nn.Linear(channels, width), nn.LayerNorm(width))
+        self.position = nn.Parameter(torch.zeros(self.size[0] * self.size[1], width))
+        nn.init.normal_(self.position, std=0.02)
+
+    def forward(
+        self,
+        features: Float[Tensor, "b c h w"],
+        memory: Memory,
+        boxes: Float[Tensor, "b m 4"],
+        chosen: Bool[Tensor, "b m"],
+    ) -> tuple[Float[Tensor, "s n c"], Bool[Tensor, "s n"]]:
+        """The windows of the chosen cells, picture by picture."""
+        if self.training and self.jitter:
+            boxes = shaken(boxes, self.jitter, features.shape[2] / features.shape[3])
+        seen = self.project(windows(features, boxes, self.size, self.margin)[chosen]) + self.position
+        return seen, torch.ones(seen.shape[:2], dtype=torch.bool, device=seen.device)
+
+
+def shaken(boxes: Float[Tensor, "b m 4"], deviation: float, aspect: float) -> Float[Tensor, "b m 4"]:
+    """Boxes (centre x, y, width, height in shares) with random errors in all four, in shares of their height.
+
+    ``aspect`` is the map's height over its width. No box vanishes.
+    """
+    height = boxes[..., 3:]
+    errors = torch.randn_like(boxes) * deviation * torch.cat([height * aspect, height, height * aspect, height], -1)
+    moved = boxes + errors
+    return torch.cat([moved[..., :2], moved[..., 2:].maximum(boxes[..., 2:] / 4)], -1)

@@ -1,0 +1,183 @@
+"""Table recognition: from the picture of a table to its structure, and the place and content of each cell."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int64, UInt8
+from torch import Tensor, nn
+from torchmetrics import MetricCollection
+
+from visionkit.errors import ConfigError, nearest
+from visionkit.losses.tables import Stages, box_loss, filled_cross_entropy, token_cross_entropy
+from visionkit.metrics.teds.teds import scores
+from visionkit.tasks import table_panels
+from visionkit.tasks.table_decoding import Generate, TableDecoding
+from visionkit.tasks.table_targets import TableTargets, TableWriter, filled_up
+from visionkit.text.table_html import table_html
+from visionkit.text.table_tokens import StructureCode
+from visionkit.types import IGNORE_INDEX, Batch, Features, Monitor, Prediction, Sample, TableTokens
+
+
+class TableRecognition(nn.Module):
+    """A table reader, its losses and metrics.
+
+    Args:
+        decoder: called as ``decoder(structure_tokens=, content_tokens=, channels=, strides=, spatial_dims=)``; a
+            ``TableReader`` of ``visionkit.decoders``.
+        structure, content: procedures that decode structures and cells.
+        channels, strides, spatial_dims: what the encoder offers.
+        labels: the dataset's tokens.
+        code: how structures are written, of ``visionkit.text.table_tokens``.
+        metrics: called with the labels.
+        max_structure: tokens of a structure at most, its end included; what is longer is learnt and read up to there.
+        max_content: the same of a cell.
+        stages: the structure's share of the loss of structure and cells in the course of the training.
+        weights: of ``boxes`` and of ``filled``, whether a cell holds anything.
+        cells_per_step: cells of a batch that are learnt from in a step, drawn anew in each; None for all.
+        monitor: metric that checkpoints are compared by.
+
+    Raises ConfigError: C210 the dataset has no tables, C211 a table that the code cannot express, C212 the monitored
+    metric does not exist, C213 a length below 2, C215 an unknown weight.
+    """
+
+    target: ClassVar[str] = "table"
+    dense: ClassVar[bool] = False
+    inference: None = None
+
+    def __init__(
+        self,
+        decoder: Callable[..., Any],
+        structure: Generate,
+        content: Generate,
+        channels: Sequence[int],
+        strides: Sequence[Any],
+        spatial_dims: int,
+        labels: TableTokens | None,
+        code: StructureCode,
+        metrics: Callable[[TableTokens], MetricCollection],
+        max_structure: int = 300,
+        max_content: int = 100,
+        stages: nn.Module | None = None,
+        weights: Mapping[str, float] | None = None,
+        cells_per_step: int | None = None,
+        monitor: Monitor | None = None,
+    ) -> None:
+        super().__init__()
+        if labels is None:
+            fix = "choose a dataset that has tables; `visionkit list` shows them"
+            raise ConfigError("C210", "task.tables", "the dataset says nothing of `table`", fix)
+        for name, length in (("max_structure", max_structure), ("max_content", max_content)):
+            if length < 2:
+                raise ConfigError("C213", f"task.{name}", f"{length} tokens hold nothing", "give 2 or more")
+        self.labels, self.cells_per_step = labels, cells_per_step
+        self.weights = {"boxes": 1.0, "filled": 1.0, **(weights or {})}
+        if wrong := sorted(set(self.weights) - {"boxes", "filled"}):
+            raise ConfigError("C215", f"task.weights.{wrong[0]}", "there is no such term", "give boxes and filled")
+        self.metrics = metrics(labels)
+        self.monitor = monitor or Monitor("teds", "max")
+        _check_monitor(self.monitor.metric, self.metrics)
+        self.stages = Stages() if stages is None else stages
+        self.writer = TableWriter(labels, code, max_structure, max_content)
+        self.decoding = TableDecoding(self.writer, labels, structure, content)
+        sizes = {"structure_tokens": self.writer.structure.size, "content_tokens": self.writer.content.size}
+        self.decoder = decoder(**sizes, channels=channels, strides=strides, spatial_dims=spatial_dims)
+
+    def forward(self, features: Features, size: Sequence[int]) -> Float[Tensor, "b c h w"]:
+        """The map that tables are read from; it covers the padded picture."""
+        return self.decoder(features)
+
+    def loss(self, features: Features, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        """Cross entropy of the structure's tokens and of the cells', weighted by the stage; boxes; filled cells."""
+        seen = self.decoder(features)
+        covered = self.decoder.covered(seen)
+        targets = self.writer.targets(batch["table"], batch["key"], covered, seen.device)
+        memory = self.decoder.memory(seen, _real(batch))
+        outputs = self.decoder.trace(_taught(targets.structure, self.writer.structure.end), memory)
+        told, boxes, filled = self.decoder.foretold(outputs, targets.opens, memory)
+        known = targets.filled & ~targets.boxes.isnan().any(-1)
+        share = self.stages()
+        terms = {
+            "structure": share * token_cross_entropy(self.decoder.structure.head(outputs), targets.structure[:, 1:]),
+            "boxes": self.weights["boxes"] * box_loss(boxes[known], targets.boxes[known]),
+            "filled": self.weights["filled"]
+            * filled_cross_entropy(filled[targets.is_cell], targets.filled[targets.is_cell]),
+        }
+        places = torch.where(known[..., None], targets.boxes, boxes.detach())
+        chosen, content = self._drawn(targets)
+        if share < 1 and len(content):
+            views, real = self.decoder.view(seen, memory, places, chosen)
+            cells = self.decoder.cell_decoder(told[chosen])
+            logits, _ = cells.step(_taught(content, self.writer.content.end), cells.start(views, real))
+            terms["cells"] = (1 - share) * token_cross_entropy(logits, content[:, 1:])
+        else:
+            terms["cells"] = _nothing(self.decoder.view, self.decoder.cells)
+        return terms
+
+    def decide(self, outputs: Float[Tensor, "b c h w"], batch: Batch) -> Prediction:
+        """Tables as code points of their HTML, boxes of the cells that hold something, and confidences."""
+        read = self.decoding(self.decoder, outputs, _real(batch))
+        codes = [[ord(character) for character in table_html(table)] for table in read.tables]
+        return {
+            "table": filled_up(codes).to(outputs.device),
+            "cell_boxes": read.boxes,
+            "token_confidence": read.token_confidence,
+            "text_confidence": read.confidence,
+        }
+
+    def update(self, prediction: Prediction, batch: Batch) -> None:
+        """Adds each table to the metrics."""
+        self.metrics.update(pages(prediction["table"]), [table_html(table) for table in batch["table"]])
+
+    def scores(self, prediction: Prediction, batch: Batch) -> list[float]:
+        """TEDS of each table; 0 for one that is too large to compare."""
+        truths = [table_html(table) for table in batch["table"]]
+        found = scores(pages(prediction["table"]), truths)
+        return [0.0 if result.refused else result.teds for result in found]
+
+    def draw(self, sample: Sample, prediction: Prediction | None = None) -> UInt8[np.ndarray, "h w 3"]:
+        """The picture with the cells' boxes, the table that was read and the true one, as far as they are there."""
+        return table_panels.row(sample, prediction)
+
+    def _drawn(self, targets: TableTargets) -> tuple[Bool[Tensor, "b m"], Int64[Tensor, "s l"]]:
+        """The filled cells that are learnt from in this step, and their contents."""
+        wanted = self.cells_per_step
+        if not self.training or wanted is None or len(targets.content) <= wanted:
+            return targets.filled, targets.content
+        drawn = torch.randperm(len(targets.content), device=targets.content.device)[:wanted].sort().values
+        places = targets.filled.nonzero()[drawn]
+        chosen = torch.zeros_like(targets.filled)
+        chosen[places[:, 0], places[:, 1]] = True
+        content = targets.content[drawn]
+        return chosen, content[:, (content != IGNORE_INDEX).any(0)]
+
+
+def pages(table: Int64[Tensor, "b t"]) -> list[str]:
+    """HTML from rows of code points."""
+    return ["".join(map(chr, (code for code in row if code >= 0))) for row in table.tolist()]
+
+
+def _check_monitor(monitored: str, metrics: MetricCollection) -> None:
+    parts: list[Any] = list(metrics.values())
+    choices = [name for metric in parts for name in metric.figures]
+    if monitored not in choices:
+        raise ConfigError("C212", "task.monitor.metric", f"there is no {monitored!r}", nearest(monitored, choices))
+
+
+def _taught(sequences: Int64[Tensor, "n t"], end: int) -> Int64[Tensor, "n k"]:
+    """What a decoder is given to foretell the sequence from its second token on."""
+    inputs = sequences[:, :-1]
+    return inputs.masked_fill(inputs == IGNORE_INDEX, end)
+
+
+def _real(batch: Batch) -> Bool[Tensor, "b h w"]:
+    image = batch["image"]
+    if "valid" in batch:
+        return batch["valid"]
+    return torch.ones(len(image), *image.shape[2:], dtype=torch.bool, device=image.device)
+
+
+def _nothing(*modules: nn.Module) -> Float[Tensor, ""]:
+    """Zero, with a gradient of zero for every weight: distributed training waits for the gradient of each."""
+    return sum(weight.sum() for module in modules for weight in module.parameters()) * 0.0  # type: ignore[return-value]
