@@ -22,7 +22,7 @@ def test_labels_are_in_one_normal_form_however_they_are_written(written: str) ->
 def test_white_space_is_one_space_and_marks_can_be_mapped() -> None:
     assert TextRules().clean(" a\t b\r\nc\u00a0d ") == "a b c d"
     assert TextRules().clean("\n") == ""
-    assert TextRules(replace={">": "", "<": "", "_": " "}).clean(">no<_yes") == "no yes"
+    assert TextRules(replace=[(">", ""), ("<", ""), ("_", " ")]).clean(">no<_yes") == "no yes"
 
 
 def test_emoji_are_characters_like_any_other() -> None:
@@ -42,6 +42,8 @@ def test_characters_from_an_option_or_a_file(tmp_path: Path) -> None:
         TextRules(characters="a", charset="b")
     with pytest.raises(ConfigError, match=r"C185.*NFC"):
         TextRules("NFX")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"C185.*pairs"):
+        TextRules(replace=[["a"]])
 
 
 def test_the_direction_is_that_of_most_characters() -> None:

@@ -1,8 +1,8 @@
 """What a dataset's text is made of: its normal form, its characters, and what of it a CTC recogniser can align."""
 
 import unicodedata
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal, get_args
@@ -28,18 +28,19 @@ class TextRules:
             most of the characters are that have a direction of their own.
         characters: all characters, in any order.
         charset: a UTF-8 file in which every character counts but for line breaks.
-        replace: what is put in place of what, before everything else (editorial marks, ``{"^": ""}``).
+        replace: pairs of what is replaced and by what, in this order and before everything else (``[["^", ""]]``).
         columns_per_height: columns that the recogniser makes of a picture as wide as high (height 32 and stride 4: 8);
             with it ``visionkit check`` reports lines that are too short for CTC to align their text.
 
-    Raises ConfigError: C185 unknown normal form, C186 characters that are none or given twice.
+    Raises ConfigError: C185 unknown normal form, replacements that are no pairs, C186 characters that are none or given
+    twice.
     """
 
     normalization: Normalization = "NFC"
     right_to_left: bool | None = None
     characters: str | None = None
     charset: str | Path | None = None
-    replace: Mapping[str, str] = field(default_factory=dict)
+    replace: Sequence[Sequence[str]] = ()
     columns_per_height: float | None = None
 
     def __post_init__(self) -> None:
@@ -47,12 +48,16 @@ class TextRules:
         if self.normalization not in forms:
             fix = nearest(str(self.normalization), forms)
             raise ConfigError("C185", f"{place}.normalization", f"there is no normal form {self.normalization!r}", fix)
+        pairs = all(len(pair) == 2 and all(isinstance(part, str) for part in pair) for pair in self.replace)
+        if isinstance(self.replace, str) or not pairs:
+            what = f"{self.replace!r} are no pairs of texts"
+            raise ConfigError("C185", f"{place}.replace", what, 'write [["old", "new"]]')
         if self.characters is not None and self.charset is not None:
             raise ConfigError("C186", place, "characters and charset are both given", "leave one of them out")
 
     def clean(self, text: str) -> str:
         """A transcription in the normal form, every stretch of white space one space, none at the ends."""
-        for old, new in self.replace.items():
+        for old, new in self.replace:
             text = text.replace(old, new)
         return " ".join(unicodedata.normalize(self.normalization, text).split())
 
