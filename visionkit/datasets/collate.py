@@ -58,7 +58,7 @@ def _carried(row: dict[str, Any]) -> str:
 
 
 def _with_paper(images: list[Tensor]) -> list[Tensor]:
-    """Pictures of lines as large as the largest, their last column and row repeated: paper ends nowhere."""
+    """Pictures of lines as large as the largest: their last column and row are repeated, as paper goes on."""
     height, width = (max(image.shape[axis] for image in images) for axis in (1, 2))
     rows, columns = torch.arange(height), torch.arange(width)
     return [
