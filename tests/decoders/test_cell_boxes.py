@@ -46,6 +46,21 @@ def test_boxes_start_where_the_state_attends():
     assert filled.shape == (2, 3)
 
 
+def test_mixed_precision_keeps_places():
+    torch.manual_seed(0)
+    head, memory = CellBoxes(4, 6), memory_of()
+    queries, features = torch.randn(2, 3, 4), torch.arange(400.0).expand(2, 1, 4, 400)
+    with torch.no_grad():
+        exact, _ = head(queries, memory)
+        with torch.autocast("cpu", torch.bfloat16):
+            boxes, _ = head(queries, memory)
+    assert boxes.dtype == torch.float32
+    torch.testing.assert_close(boxes, exact, atol=0.02, rtol=0)
+    box = torch.tensor([[[0.8765, 0.5, 0.0025, 0.25]]]).expand(2, 1, 4)
+    seen = windows(features.bfloat16(), box, (1, 1), 0.0).float()
+    torch.testing.assert_close(seen.flatten(), torch.full((2,), 0.8765 * 400 - 0.5), atol=1.1, rtol=0)
+
+
 def test_what_is_padding_is_not_attended_to():
     head, memory = CellBoxes(4, 6), memory_of()
     memory.valid[:, 5:] = False

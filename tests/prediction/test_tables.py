@@ -102,7 +102,7 @@ def test_without_tables_there_is_no_page(tmp_path: Path) -> None:
     assert json.loads(line)["tasks"]["t"] == {
         "overlay": "t/overlay/a.png",
         "text_confidence": 0.5,
-        "least_token_confidence": 0.5,
+        "token_confidence": [0.5],
     }
 
 

@@ -37,12 +37,17 @@ class CellBoxes(nn.Module):
         scores = torch.bmm(self.query(queries), keys.transpose(1, 2)) / keys.shape[2] ** 0.5
         scores = scores.masked_fill(~memory.valid[:, None], torch.finfo(scores.dtype).min)
         weights = scores.softmax(2)
-        middle = weights @ memory.places.to(weights.dtype)
-        spread = (weights @ memory.places.square().to(weights.dtype) - middle.square()).clamp(min=1e-6).sqrt()
+        middle = _mean(weights, memory.places)
+        spread = (_mean(weights, memory.places.square()) - middle.square()).clamp(min=1e-6).sqrt()
         state = self.network(torch.cat([queries, torch.bmm(weights, memory.values), middle, spread], 2))
         raw = self.box(state)
         logits = torch.cat([middle.logit(eps=1e-4), spread.clamp(max=0.5).logit(eps=1e-4)], 2)
         return (raw + logits).sigmoid(), self.filled(state)[..., 0]
+
+
+def _mean(weights: Float[Tensor, "b m n"], places: Float[Tensor, "n 2"]) -> Float[Tensor, "b m 2"]:
+    """Written without a product of matrices, which mixed precision would round to thousandths of the picture."""
+    return (weights.float()[..., None] * places).sum(2)
 
 
 def windows(
@@ -57,7 +62,7 @@ def windows(
         margin: by how much a window is wider and higher than its box at each side, in shares of the box's height,
             because a box that was found is never quite right.
     """
-    boxes = boxes.detach().to(features.dtype)
+    boxes = boxes.detach().float()  # half precision would shift places by a pixel
     width, height = features.shape[3], features.shape[2]
     extra = 2 * margin * boxes[..., 3:]
     grown = boxes[..., 2:] + torch.cat([extra * height / width, extra], -1)
@@ -66,5 +71,5 @@ def windows(
     places = boxes[..., None, None, :2] + torch.stack([x, y], -1) * grown[..., None, None, :]
     b, m, rows, columns, _ = places.shape
     grid = (2 * places - 1).reshape(b, m * rows, columns, 2)
-    seen = F.grid_sample(features, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    return seen.reshape(b, -1, m, rows * columns).permute(0, 2, 3, 1)
+    seen = F.grid_sample(features.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return seen.to(features.dtype).reshape(b, -1, m, rows * columns).permute(0, 2, 3, 1)

@@ -9,8 +9,9 @@ from visionkit.layers.additive_attention import AttentionLSTM, RecurrentState
 class TableLSTM(nn.Module):
     """An attention LSTM over tokens (Zhong et al. 2020, "Image-based table recognition", section 4).
 
-    As structure decoder it reads the picture; as cell decoder it is also given, at the start and at every step, the
-    state of the structure decoder where the cell opens. A ``SequenceDecoder`` of ``visionkit.types``.
+    As structure decoder it reads the picture; as cell decoder it is also told, at the start and at every step, the
+    state of the structure decoder where the cell opens, projected to half its own width. A ``SequenceDecoder`` of
+    ``visionkit.types``.
 
     Args:
         vocabulary: number of tokens.
@@ -35,7 +36,8 @@ class TableLSTM(nn.Module):
         super().__init__()
         self.vocabulary = vocabulary
         self.embedding = nn.Embedding(vocabulary, embedding)
-        self.lstm = AttentionLSTM(embedding, channels, hidden, attention, condition)
+        self.told = nn.Linear(condition, hidden // 2) if condition else None
+        self.lstm = AttentionLSTM(embedding, channels, hidden, attention, hidden // 2 if condition else 0)
         self.out_channels = self.lstm.out_channels
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(self.out_channels, vocabulary))
 
@@ -46,7 +48,8 @@ class TableLSTM(nn.Module):
         condition: Float[Tensor, "b d"] | None = None,
     ) -> RecurrentState:
         """State before the first token."""
-        return self.lstm.start(memory, valid, condition)
+        told = None if self.told is None or condition is None else self.told(condition)
+        return self.lstm.start(memory, valid, told)
 
     def trace(
         self, tokens: Int64[Tensor, "b k"], state: RecurrentState
