@@ -6,10 +6,9 @@ from contextlib import AbstractContextManager, nullcontext
 from itertools import cycle, islice
 
 import torch
-from lightning.pytorch.utilities import move_data_to_device
 
 from visionkit.datamodule import Source
-from visionkit.datasets.collate import collate
+from visionkit.datasets.collate import collate, to_device
 from visionkit.datasets.examples import Examples
 from visionkit.errors import DataError
 from visionkit.memory import peak_b, total_b
@@ -40,7 +39,7 @@ def fastest_batch_size(
 
     def images_per_s(size: int) -> float:
         samples.extend(islice(unread, size - len(samples)))
-        batch = move_data_to_device(collate(list(islice(cycle(samples), size))), device)
+        batch = to_device(collate(list(islice(cycle(samples), size))), device)
         times_s = [_timed(lambda: _step(module, batch, context), device) for _ in range(2)]
         return size / min(times_s)
 

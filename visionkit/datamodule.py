@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from visionkit.datasets.batches import EvalBatches, Passes, Place, TrainBatches
-from visionkit.datasets.collate import collate
+from visionkit.datasets.collate import collate, to_device
 from visionkit.datasets.examples import Examples, OnBad
 from visionkit.datasets.intensity import WithIntensity
 from visionkit.datasets.mixtures import Each, Mixture
@@ -183,6 +183,14 @@ class DataModule(LightningDataModule):
     def test_dataloader(self) -> list[DataLoader]:
         """One loader for each source."""
         return self._eval_loaders("test")
+
+    def transfer_batch_to_device(
+        self, batch: dict[str, Batch] | Batch, device: torch.device, dataloader_idx: int
+    ) -> dict[str, Batch] | Batch:
+        """Tensors to the device; Lightning's own would also look into every token of every table."""
+        if self.trainer is None or self.trainer.training:
+            return {name: to_device(source, device) for name, source in batch.items()}  # type: ignore[arg-type]
+        return to_device(batch, device)  # type: ignore[arg-type]
 
     def on_before_batch_transfer(self, batch: Collated, dataloader_idx: int) -> dict[str, Batch] | Batch:
         """Raises what a worker could not; in evaluation unwraps the one source."""

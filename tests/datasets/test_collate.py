@@ -81,3 +81,13 @@ def test_samples_that_do_not_go_together():
 def test_no_samples():
     with pytest.raises(DataError, match="D32"):
         collate([])
+
+
+def test_lines_of_text_go_on_as_paper_does() -> None:
+    wide, low = torch.randint(256, (1, 4, 6)), torch.randint(256, (1, 3, 2))
+    batch = collate([{"key": "a", "image": wide, "text": "x"}, {"key": "b", "image": low, "text": ""}])
+    assert torch.equal(batch["image"][0], wide)
+    assert torch.equal(batch["image"][1, :, :3, :2], low)
+    assert (batch["image"][1, 0, :3, 2:] == low[0, :, -1:]).all()
+    assert (batch["image"][1, 0, 3, :2] == low[0, -1]).all()
+    assert batch["valid"][1].sum() == 6

@@ -89,7 +89,8 @@ def test_weights_are_found_in_a_run_a_bundle_and_a_file(tmp_path, place):
 def test_without_weights_it_is_filled_later(tmp_path):
     empty, full = whole(), whole()
     assert not empty.trained
-    empty.load_state_dict(full.state_dict())
+    torch.nn.ModuleList([empty]).load_state_dict({f"0.{name}": value for name, value in full.state_dict().items()})
+    assert empty.trained
     (tmp_path / "both.safetensors").write_bytes(weights.pack(full.state_dict()))
     assert torch.equal(whole(tmp_path / "both.safetensors").decoder.layers[0].weight, full.decoder.layers[0].weight)
 

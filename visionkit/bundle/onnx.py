@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from visionkit.bundle.onnx_operations import translations
 from visionkit.errors import ExportError, ResourceError
 from visionkit.files import replaced_file
 from visionkit.layers.strides import per_axis
@@ -75,7 +76,13 @@ def _write(model: _Outputs, file: Path, path: Path, notes: Mapping[str, str]) ->
     try:
         with _quiet():
             program = torch.onnx.export(
-                model, (image,), input_names=["image"], output_names=names, dynamic_shapes=shapes, dynamo=True
+                model,
+                (image,),
+                input_names=["image"],
+                output_names=names,
+                dynamic_shapes=shapes,
+                custom_translation_table=translations(),
+                dynamo=True,
             )
         assert program is not None  # it is only without dynamo
         for node in program.model.graph.all_nodes():

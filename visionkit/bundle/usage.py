@@ -68,16 +68,28 @@ def _use(name: str, allow: Sequence[str], what: str) -> str:
 
 def _onnx(about: Mapping[str, Any]) -> str:
     outputs = ", ".join(f"`{task}`" for task in about["tasks"])
+    at = "before decoding" if "text" in about["labels"] else "at the image's size"
     order = _ORDER[about["preprocessing"].get("spatial_dims") or 2]
     return "\n".join(
         [
             "## ONNX",
             "",
             f"`model.onnx` takes `image` ({order}; any size and batch) and",
-            f"gives the raw outputs of {outputs} at the image's size. Labels and preprocessing are in its metadata.",
+            f"gives the raw outputs of {outputs} {at}. Labels and preprocessing are in its metadata.",
+            *_of_text(about),
             "",
         ]
     )
+
+
+def _of_text(about: Mapping[str, Any]) -> list[str]:
+    """What the outputs of a recogniser are."""
+    if "text" not in about["labels"]:
+        return []
+    return [
+        "Of text: logits of columns (batch, columns, tokens; 0 is the blank of CTC), or, where a decoder writes token",
+        "by token, the map that it reads (batch, channels, rows, columns); the decoder itself is not in the model.",
+    ]
 
 
 def _figures(metrics: Mapping[str, Any]) -> str:

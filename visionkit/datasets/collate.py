@@ -38,6 +38,17 @@ def collate(samples: Sequence[Sample]) -> Batch:
     return batch  # type: ignore[return-value]
 
 
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch with its tensors, and those in its lists, on a device; everything else as it is."""
+
+    def moved(value: Any) -> Any:
+        if isinstance(value, list):
+            return [moved(item) if isinstance(item, Tensor) else item for item in value]
+        return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+
+    return {name: moved(value) for name, value in batch.items()}  # type: ignore[return-value]
+
+
 def _all_valid(sample: Sample) -> Tensor:
     return torch.ones(sample["image"].shape[1:], dtype=torch.bool)
 
@@ -47,7 +58,7 @@ def _carried(row: dict[str, Any]) -> str:
 
 
 def _with_paper(images: list[Tensor]) -> list[Tensor]:
-    """Pictures of lines as large as the largest, their last column and row repeated: paper ends nowhere."""
+    """Pictures of lines as large as the largest: their last column and row are repeated, as paper goes on."""
     height, width = (max(image.shape[axis] for image in images) for axis in (1, 2))
     rows, columns = torch.arange(height), torch.arange(width)
     return [

@@ -106,6 +106,7 @@ class EdgeAutoencoder(nn.Module):
         self.trained = weights is not None
         if weights is not None:
             self._load(_weights_file(Path(weights)))
+        self.register_load_state_dict_post_hook(_filled)
         self.requires_grad_(False)
 
     @property
@@ -138,6 +139,11 @@ class EdgeAutoencoder(nn.Module):
         what = "these are not the weights of this autoencoder"
         fix = "give encoder and decoder the width, multipliers and blocks that they were trained with"
         raise ConfigError("C158", file, what, fix)
+
+
+def _filled(autoencoder: EdgeAutoencoder, _: Any) -> None:
+    """Weights that come with a whole network are trained, too."""
+    autoencoder.trained = True
 
 
 def _half(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

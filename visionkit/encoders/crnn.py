@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from visionkit.encoders.weights import load_exactly, part, read_weights
 from visionkit.errors import ConfigError
 from visionkit.layers.blocks import ConvNormAct
+from visionkit.layers.lstm import BothWays
 from visionkit.layers.normalise import Normalise
 
 _POOLS = ((2, 2), (2, 2), (2, 1), (2, 1))
@@ -59,8 +60,7 @@ class CRNN(nn.Module):
         stages = zip((in_chans, *channels), channels, depths, _POOLS, strict=False)
         self.stages = nn.Sequential(*(_stage(*stage) for stage in stages))
         self.dropout = nn.Dropout(dropout)
-        between = dropout if layers > 1 else 0.0
-        self.lstm = nn.LSTM(channels[-1], hidden, layers, batch_first=True, bidirectional=True, dropout=between)
+        self.lstm = BothWays(channels[-1], hidden, layers, dropout)
         if weights:
             tensors = read_weights(weights)
             load_exactly(self, part(tensors, "encoder.") or tensors, weights)
@@ -69,7 +69,7 @@ class CRNN(nn.Module):
         """The one map."""
         x = self.stages(self.normalise(image))
         columns = self.dropout(x.amax(2).transpose(1, 2))
-        read = self.lstm(columns)[0].transpose(1, 2)
+        read = self.lstm(columns).transpose(1, 2)
         return [read[:, :, None].expand(-1, -1, x.shape[2], -1)]
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities import move_data_to_device
 
+from visionkit.datasets.collate import to_device
 from visionkit.datasets.unbatch import prediction_of
 from visionkit.network import Network
 from visionkit.types import Batch, Sample
@@ -144,7 +144,7 @@ def draw_examples(
 @torch.inference_mode()
 def _draw(network: Network, name: str, sample: Sample, collate: Callable[[list[Sample]], Batch]) -> np.ndarray:
     device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
-    batch = move_data_to_device(collate([sample]), device)
+    batch = to_device(collate([sample]), device)
     training = network.training
     network.eval()
     prediction = network.predict(batch, [name])[name]
