@@ -8,7 +8,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 .PHONY: help install quickstart test test-all lint bench
 
 help:
-	@echo "make quickstart   train, evaluate, report and export on generated pictures, a few minutes on two cores"
+	@echo "make quickstart   one encoder, five tasks: train, evaluate, report, export, predict; minutes on two cores"
 	@echo "make test         the tests that take minutes; VISIONKIT_DATA=DIR adds those on real data"
 	@echo "make test-all     all tests, the long ones too"
 	@echo "make lint         ruff and mypy"
@@ -22,7 +22,8 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@touch $@
 
 quickstart: $(VENV)/.ready
-	$(BIN)/python train.py experiment=segmentation/quickstart
+	$(BIN)/python train.py experiment=multitask/quickstart run=runs/quickstart resume=auto
+	$(BIN)/visionkit predict runs/quickstart/bundle runs/quickstart/samples --out runs/quickstart/predictions
 
 test: $(VENV)/.ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" --durations=10

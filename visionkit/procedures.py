@@ -33,6 +33,7 @@ from visionkit.loggers.jsonl import read_history
 from visionkit.module import VisionModule
 from visionkit.reports.examples import ExampleCollector, draw_examples
 from visionkit.reports.page import write_report
+from visionkit.reports.samples import write_samples
 from visionkit.runs import Run
 from visionkit.types import Sample
 
@@ -147,6 +148,7 @@ def _conclude(
     module.load_state_dict(checkpoint["state_dict"])
     module.results.clear()
     report = bundle = problem = None
+    samples: Path | None = None
     compared: list[Gain] = []
     collector = ExampleCollector()
     trainer.callbacks.append(collector)  # type: ignore[attr-defined]
@@ -160,6 +162,7 @@ def _conclude(
         split = "test" if cfg.test else "val"
         compared = _gains(cfg, folder, module, datamodule, split) if trainer.is_global_zero else []
         report = _report(cfg, folder, module, datamodule, collector, split, compared=compared)
+        samples = write_samples(datamodule.examples(split), folder / "samples") if trainer.is_global_zero else None
     except VisionkitError as error:
         problem = error
     trainer.loggers = loggers
@@ -173,9 +176,8 @@ def _conclude(
     places = [getattr(logger, "address", None) or getattr(logger, "folder", None) for logger in trainer.loggers]
     wandb = next((place for place in places if place), None)
     seconds = time.monotonic() - begin_s
-    closing_summary(
-        folder, module.results, seconds, best=best, bundle=bundle, report=report, wandb=wandb, gains=compared
-    )
+    places_of = {"best": best, "bundle": bundle, "report": report, "wandb": wandb, "samples": samples}
+    closing_summary(folder, module.results, seconds, **places_of, gains=compared)  # type: ignore[arg-type]
     if problem is not None:
         raise problem
 

@@ -24,7 +24,7 @@ class Baseline(Protocol):
 
 @dataclass
 class MeanCount:
-    """As many objects in every picture as there are on average in training, spread evenly."""
+    """The mean count of training."""
 
     count: float = 0.0
 
@@ -41,7 +41,7 @@ class MeanCount:
 
 @dataclass
 class MajorityClass:
-    """Every pixel of the class that most pixels of training have."""
+    """The most frequent class everywhere."""
 
     index: int = 0
 
@@ -62,7 +62,7 @@ class MajorityClass:
 
 @dataclass
 class CannyEdges:
-    """Canny's detector, which learns nothing."""
+    """Canny's detector."""
 
     canny: Canny = field(default_factory=Canny)
 
@@ -76,7 +76,7 @@ class CannyEdges:
 
 @dataclass
 class EmptyTable:
-    """A table without rows."""
+    """An empty table."""
 
     def fit(self, samples: Iterable[Sample]) -> None:
         """Nothing."""
@@ -89,7 +89,7 @@ class EmptyTable:
 
 @dataclass
 class MostFrequentText:
-    """The text that most lines of training have, the first of several."""
+    """The most frequent text."""
 
     text: str = ""
 

@@ -154,7 +154,8 @@ def _preprocessing(dataset: dict[str, Any], spatial_dims: int) -> dict[str, Any]
     """Of the sources that were trained on; sizes only where all agree, since a network takes any."""
     sources = list(dataset.get("sources", {"": dataset}).values())
     prepare = [[step for step in (source.get("prepare") or {}).values() if step] for source in sources]
-    common = {"channels": sources[0]["channels"], "size": _agreed([source["size"] for source in sources])}
+    channels = max(source["channels"] for source in sources)  # grey pictures pass through a network of colours
+    common = {"channels": channels, "size": _agreed([source["size"] for source in sources])}
     common |= {"prepare": steps} if (steps := _agreed(prepare)) else {}
     return common | _of_volumes(sources[0]) if spatial_dims == 3 else common
 

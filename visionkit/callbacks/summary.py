@@ -29,6 +29,7 @@ def closing_summary(
     report: Path | str | None = None,
     wandb: Path | str | None = None,
     gains: Sequence[Gain] = (),
+    samples: Path | None = None,
     console: Console | None = None,
 ) -> None:
     """Prints the end of a run.
@@ -42,6 +43,7 @@ def closing_summary(
         report: the report's HTML file.
         wandb: address of the W&B run, or the folder of an offline one.
         gains: the network beside baselines.
+        samples: a folder of pictures to try it on.
         console: where to print; standard output by default.
     """
     console = console or Console(highlight=False, width=None if os.isatty(1) else 120)
@@ -55,7 +57,7 @@ def closing_summary(
     places = {"run": run, "best checkpoint": best, "bundle": bundle, "report": report, "W&B": wandb}
     _print_lines(console, {name: _short(place) for name, place in places.items() if place is not None})
     console.print("\nNext:", style="bold")
-    _print_lines(console, next_commands(run, bundle, _short(wandb) if offline else None))
+    _print_lines(console, next_commands(run, bundle, _short(wandb) if offline else None, samples))
 
 
 def metrics_table(results: Results) -> Table:
@@ -103,7 +105,9 @@ def results_order(results: Results) -> dict[str, None]:
     return {task: None for tasks in results.values() for task in tasks}
 
 
-def next_commands(run: Path | str, bundle: Path | str | None, offline: str | None = None) -> dict[str, str]:
+def next_commands(
+    run: Path | str, bundle: Path | str | None, offline: str | None = None, samples: Path | None = None
+) -> dict[str, str]:
     """What to type next, each with what it is for."""
     folder = shlex.quote(_short(run))
     made = shlex.quote(_short(bundle if bundle is not None else Path(run) / "bundle"))
@@ -112,7 +116,8 @@ def next_commands(run: Path | str, bundle: Path | str | None, offline: str | Non
     commands = {"evaluate": f"{evaluate} run={folder}"}
     if bundle is None:
         commands["export"] = f"{visionkit} export run={folder}"
-    commands["predict"] = f"{visionkit} predict {made} IMAGES --out predictions/"
+    pictures = "IMAGES" if samples is None else shlex.quote(_short(samples))
+    commands["predict"] = f"{visionkit} predict {made} {pictures} --out predictions/"
     if bundle is not None:
         commands["export as ONNX"] = f"{visionkit} export run={folder} onnx=true"
     if offline is not None:
