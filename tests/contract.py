@@ -53,6 +53,8 @@ class About:
 
     dims: int
     parameters: int
+    maps: int
+    """How many maps it gives: those of lines of text give one, which is no pyramid."""
     on_meta: bool
     """Whether shapes can be had without computing anything."""
 
@@ -74,7 +76,8 @@ def about(encoder: str) -> About:
         on_meta = True
     except Exception:  # what its operations raise where they have nothing to compute with
         built, on_meta = build(cfg), False
-    return About(built.spatial_dims, sum(value.numel() for value in built.parameters()), on_meta)
+    parameters = sum(value.numel() for value in built.parameters())
+    return About(built.spatial_dims, parameters, len(built.channels), on_meta)
 
 
 @cache
@@ -98,6 +101,13 @@ def is_heavy(task: str) -> bool:
     return sum(value.numel() for value in network.tasks.parameters()) > HEAVY
 
 
+@cache
+def reads(task: str) -> bool:
+    """Whether a task gives sequences, not maps."""
+    network = _over_small_encoder(task, min(dims_of(task)))
+    return not all(getattr(part, "dense", True) for part in network.tasks.values())
+
+
 def _over_small_encoder(task: str, dims: int) -> Network:
     """A task over four maps, built without its weights where that works."""
 
@@ -119,15 +129,19 @@ def _over_small_encoder(task: str, dims: int) -> Network:
 
 @cache
 def cheapest(dims: int) -> str:
-    """The encoder with fewest parameters."""
-    return min(
-        (name for name in options("encoder") if about(name).dims == dims), key=lambda name: about(name).parameters
-    )
+    """The encoder with fewest parameters among those that give a pyramid."""
+    pyramids = [name for name in options("encoder") if about(name).dims == dims and about(name).maps > 2]
+    return min(pyramids, key=lambda name: about(name).parameters)
 
 
 def in_turn(encoder: str) -> str:
-    """One of the light tasks that work in the encoder's dimensions; all encoders together try all of them."""
+    """One of the light tasks that work in the encoder's dimensions; all encoders together try all of them.
+
+    Encoders of lines of text, which give one narrow map, take turns with the tasks that read.
+    """
     tasks = [task for task in options("task") if about(encoder).dims in dims_of(task) and not is_heavy(task)]
+    if about(encoder).maps == 1:
+        tasks = [task for task in tasks if reads(task)]
     return tasks[options("encoder").index(encoder) % len(tasks)]
 
 

@@ -1,12 +1,14 @@
 """Contracts over conf/: every encoder with every task, every dataset, every experiment; nothing is listed by hand."""
 
 import inspect
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import contract
 import pytest
 import torch
+import yaml
 from lightning.pytorch import Callback, Trainer
 from omegaconf import DictConfig, OmegaConf
 
@@ -33,7 +35,20 @@ def test_every_file_opens_with_its_description(path: Path) -> None:
     assert 15 < len(lines[0]) <= 160
 
 
-@pytest.mark.parametrize("encoder", options("encoder"))
+def quick_encoders() -> list:  # type: ignore[type-arg]
+    """All; of a class with many configurations, every fourth is enough for the quick tests."""
+    configs = {name: yaml.safe_load((conf_dir() / f"encoder/{name}.yaml").read_text()) for name in options("encoder")}
+    kinds = {name: str(cfg.get("_target_", cfg.get("defaults"))) for name, cfg in configs.items()}
+    counts, seen = Counter(kinds.values()), Counter[str]()
+    found = []
+    for name, kind in kinds.items():
+        quick = counts[kind] < 6 or seen[kind] % 4 == 0
+        seen[kind] += 1
+        found.append(pytest.param(name, marks=() if quick else pytest.mark.slow))
+    return found
+
+
+@pytest.mark.parametrize("encoder", quick_encoders())
 def test_every_encoder_with_the_task_whose_turn_it_is(encoder: str) -> None:
     heavy = contract.about(encoder).parameters > contract.HEAVY
     with torch.device(contract.about(encoder).device if heavy else "cpu"):
@@ -137,7 +152,9 @@ def test_every_experiment_says_its_command_and_builds(experiment: str) -> None:
     assert f"python train.py experiment={experiment}" in text
     cfg = composed(f"experiment={experiment}", "run=.")
     make_module(cfg, make_network(cfg, contract.LABELS))
-    assert isinstance(build(cfg.dataset), Source)
+    sources = list(build(cfg.dataset.sources).values()) if "sources" in cfg.dataset else [build(cfg.dataset)]
+    assert sources
+    assert all(isinstance(source, Source) for source in sources)
 
 
 @pytest.mark.parametrize("option", options("dataset"))

@@ -24,13 +24,19 @@ class FakeTask(torch.nn.Module):
         return np.full((height, width, 3), len(self.seen), np.uint8)
 
 
+class FakeNetwork(torch.nn.Module):
+    def forward(self, image):
+        return image
+
+
 class FakeModule(LightningModule):
     """One convolution with batch normalisation; ``spoil`` may change loss and terms at a step."""
 
     def __init__(self, spoil=None, lr=0.05):
         super().__init__()
         self.spoil, self.lr = spoil, lr
-        self.network = torch.nn.Module()
+        self.step_losses, self.shared = {}, []
+        self.network = FakeNetwork()
         self.network.tasks = torch.nn.ModuleDict({"segmentation": FakeTask()})
         self.body = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 1), torch.nn.BatchNorm2d(2))
         self.register_buffer("index", torch.arange(100))

@@ -31,7 +31,7 @@ class Segmenter(nn.Module):
 @pytest.mark.parametrize(
     ("model", "decoder"),
     [
-        ("test_vit", UNet),
+        pytest.param("test_vit", UNet, marks=slow),
         pytest.param("resnet18", UNet, marks=slow),
         pytest.param("convnext_tiny", FPN, marks=slow),
         pytest.param("vit_tiny_patch16_224", UNet, marks=slow),

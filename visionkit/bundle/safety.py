@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Collection
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +58,16 @@ def known_targets() -> frozenset[str]:
     """The classes a bundle may name: every ``_target_`` in the packaged options of the groups that a model is made
     from, and in the intensities and preparations of the datasets.
     """
+    return _known_targets(conf_dir())
+
+
+@lru_cache(maxsize=4)
+def _known_targets(conf: Path) -> frozenset[str]:
     found: set[str] = set()
     for group in _GROUPS:
-        for file in sorted((conf_dir() / group).rglob("*.yaml")):
+        for file in sorted((conf / group).rglob("*.yaml")):
             found |= targets(yaml.safe_load(file.read_text(encoding="utf-8")))
-    for file in sorted((conf_dir() / "dataset").rglob("*.yaml")):
+    for file in sorted((conf / "dataset").rglob("*.yaml")):
         dataset = yaml.safe_load(file.read_text(encoding="utf-8"))
         found |= targets([dataset.get("intensity"), dataset.get("prepare")])
     return frozenset(found)

@@ -24,8 +24,15 @@ class BSDSRegions(BSDS):
     annotator is the one with the median number of regions. Arguments and errors as of ``BSDS``.
     """
 
-    def __init__(self, root: str | Path, split: str, channels: int = 3, **options: float | bool) -> None:
-        super().__init__(root, split, channels, **options)  # type: ignore[arg-type]
+    def __init__(
+        self,
+        root: str | Path,
+        split: str,
+        channels: int = 3,
+        tolerance: float = 0.0075,
+        train_on_val: bool = False,
+    ) -> None:
+        super().__init__(root, split, channels, tolerance, train_on_val)
         self.labels = {**self.labels, "mask": _CLASSES}
 
     def examine(self, index: int) -> tuple[Sample, list[DataError]]:
