@@ -54,7 +54,7 @@ def steps(first: Tree, second: Tree, names: Names) -> float:
 
 
 @numba.njit(cache=True, nogil=True)
-def _keyroots(leftmost):  # type: ignore[no-untyped-def] # pragma: no cover
+def _keyroots(leftmost):  # type: ignore[no-untyped-def]
     """For each leftmost leaf the last node above it, ascending."""
     seen = np.zeros(len(leftmost), dtype=np.bool_)
     roots = []
@@ -66,7 +66,7 @@ def _keyroots(leftmost):  # type: ignore[no-untyped-def] # pragma: no cover
 
 
 @numba.njit(cache=True, nogil=True)
-def _distance(labels_1, left_1, places_1, labels_2, left_2, places_2, costs):  # type: ignore[no-untyped-def] # pragma: no cover
+def _distance(labels_1, left_1, places_1, labels_2, left_2, places_2, costs):  # type: ignore[no-untyped-def]
     """Distances of all pairs of subtrees, those below first; the last one is that of the trees."""
     n_1, n_2 = len(labels_1), len(labels_2)
     rename = np.empty((n_1, n_2))
@@ -83,7 +83,7 @@ def _distance(labels_1, left_1, places_1, labels_2, left_2, places_2, costs):  #
 
 
 @numba.njit(cache=True, nogil=True)
-def _forests(root_1, root_2, left_1, left_2, rename, trees, forests):  # type: ignore[no-untyped-def] # pragma: no cover
+def _forests(root_1, root_2, left_1, left_2, rename, trees, forests):  # type: ignore[no-untyped-def]
     """Fills ``trees`` for the nodes on the left edges of two subtrees.
 
     ``forests[x, y]`` is the distance of the first x and the first y nodes below the roots.
