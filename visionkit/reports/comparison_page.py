@@ -41,7 +41,7 @@ def comparison_page(
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Comparison</title><style>{_STYLE.read_text(encoding='utf-8')}</style></head><body>"
         f'<header><div><p class="kind">{len(rows)} runs</p><h1>Comparison</h1></div></header><main>'
-        f'<section><h2>Runs</h2><div class="cards one"><div class="card scroll"><table class="metrics">'
+        f'<section><h2>Runs</h2><div class="cards one"><div class="card scroll"><table class="metrics lead">'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><ul>{listed}</ul></div></div></section>"
         f'<section><h2>Quality against time</h2><div class="cards">{charts}</div></section>'
         "</main><footer>Written by visionkit.</footer></body></html>\n"

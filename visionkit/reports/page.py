@@ -127,16 +127,15 @@ def _describe(node: Any) -> str:
 
 
 def _figures(results: Mapping[str, Mapping[str, Tensor]], split: str) -> str:
-    rows = "".join(
-        f"<tr><td>{escape(task if first else '')}</td><td>{escape(metric)}</td><td>{number(float(value))}</td></tr>"
-        for task, metrics in results.items()
-        for first, (metric, value) in _marked({n: v for n, v in metrics.items() if v.ndim == 0})
-    )
-    if not rows:
-        return ""
-    head = f"<tr><th>task</th><th>metric</th><th>{escape(split)}</th></tr>"
-    table = f'<table class="metrics"><thead>{head}</thead><tbody>{rows}</tbody></table>'
-    return f'<div class="cards one"><div class="card scroll">{table}</div></div>'
+    numbers = {task: {n: v for n, v in metrics.items() if v.ndim == 0} for task, metrics in results.items()}
+    cards = [_figures_of(task, metrics, split) for task, metrics in numbers.items() if metrics]
+    return f'<div class="cards{" one" if len(cards) == 1 else ""}">{"".join(cards)}</div>' if cards else ""
+
+
+def _figures_of(task: str, metrics: Mapping[str, Tensor], split: str) -> str:
+    rows = "".join(f"<tr><td>{escape(n)}</td><td>{number(float(value))}</td></tr>" for n, value in metrics.items())
+    head = f"<tr><th><b>{escape(task)}</b></th><th>{escape(split)}</th></tr>"
+    return f'<div class="card scroll"><table class="metrics"><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
 
 
 def _gains(gains: Sequence[Gain]) -> str:
@@ -150,7 +149,7 @@ def _gains(gains: Sequence[Gain]) -> str:
     )
     names = ("task", "metric", "without a network", "what that is", "network", "better by")
     head = "".join(f"<th>{name}</th>" for name in names)
-    table = f'<table class="metrics"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    table = f'<table class="metrics lead"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
     return f'<div class="cards one"><div class="card scroll">{table}</div></div>'
 
 
@@ -173,11 +172,17 @@ def _chart(title: str, values: np.ndarray, names: tuple[str, ...]) -> str:
 
 def _example(example: Example) -> str:
     alt = f"{example.kind} example, {example.key}"
-    image = f'<img alt="{escape(alt)}" src="{_data_address(example.picture)}">' if example.picture is not None else ""
+    image = "" if example.picture is None else _image(example.picture, alt)
     return (
         f'<figure class="card example {escape(example.kind)}">{image}<div><b>{escape(example.kind)}</b>'
         f"<b>{number(example.score)}</b><span>{escape(example.source)}/{escape(example.key)}</span></div></figure>"
     )
+
+
+def _image(picture: np.ndarray, alt: str) -> str:
+    """As wide as its card, but a small one no more than twice as large as it is."""
+    width = 2 * min(picture.shape[1], _PICTURE_WIDTH_PX)
+    return f'<img alt="{escape(alt)}" style="max-width: {width}px" src="{_data_address(picture)}">'
 
 
 def _data_address(picture: np.ndarray) -> str:
@@ -211,7 +216,3 @@ def _anchor(index: int) -> str:
 
 def _enumerated(items: Mapping[str, str]) -> list[tuple[int, tuple[str, str]]]:
     return list(enumerate(items.items()))
-
-
-def _marked(items: Mapping[str, Tensor]) -> list[tuple[bool, tuple[str, Tensor]]]:
-    return [(index == 0, item) for index, item in enumerate(items.items())]
