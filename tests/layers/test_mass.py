@@ -53,3 +53,11 @@ def test_resizing_keeps_the_sum_and_where_it_lies(size):
 def test_the_same_size_changes_nothing():
     pixels = torch.rand(2, 5, 7)
     torch.testing.assert_close(resize_mass(pixels, (5, 7)), pixels, rtol=0, atol=0)
+
+
+def test_autocast_takes_nothing_away():
+    pixels = torch.rand(1, 1, 96, 128)
+    with torch.autocast("cpu", torch.bfloat16):
+        resized = resize_mass(pixels, (101, 133))
+    assert resized.dtype == torch.float32
+    torch.testing.assert_close(resized.double().sum(), pixels.double().sum(), rtol=1e-6, atol=0)

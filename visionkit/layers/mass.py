@@ -36,10 +36,14 @@ def gathered(pixels: Float[Tensor, "*b h w"], stride: Stride) -> Float[Tensor, "
 
 
 def resize_mass(pixels: Float[Tensor, "*b h w"], size: Sequence[int]) -> Float[Tensor, "*b new_h new_w"]:
-    """A map at another size: each pixel's mass goes to the new pixels that it overlaps, by the area of the overlap."""
+    """A map at another size: each pixel's mass goes to the new pixels that it overlaps, by the area of the overlap.
+
+    In the precision of the map whatever autocast says: shares that are rounded to bf16 no longer add up to one.
+    """
     height, width = pixels.shape[-2:]
     rows, columns = (_overlap(before, after).to(pixels) for before, after in zip((height, width), size, strict=True))
-    return rows @ pixels @ columns.T
+    with torch.autocast(pixels.device.type, enabled=False):
+        return rows @ pixels @ columns.T
 
 
 def _overlap(before: int, after: int) -> Float[Tensor, "after before"]:
