@@ -46,8 +46,8 @@ class Maps(nn.Module):
     Args:
         channels: channels of the encoder's maps, finest first.
         strides: their strides, strictly increasing.
-        at: strides at which they are resampled first; None takes them as they are. An encoder with a single map gives
-            that and its average over two cells.
+        at: strides at which they are resampled first; None takes them as they are. Where they are fewer than two, or
+            than the ``least`` of the neck, averages over two cells follow.
         neck: called as ``neck(channels=, strides=)``; has ``channels`` and ``strides`` of what it makes of the maps.
     """
 
@@ -60,8 +60,9 @@ class Maps(nn.Module):
     ) -> None:
         super().__init__()
         wanted = list(strides if at is None else at)
-        if len(wanted) == 1:
-            wanted.append(wanted[0] * 2 if isinstance(wanted[0], int) else tuple(2 * axis for axis in wanted[0]))
+        while len(wanted) < getattr(getattr(neck, "func", neck), "least", 2):
+            last = wanted[-1]
+            wanted.append(last * 2 if isinstance(last, int) else tuple(2 * axis for axis in last))
         self.resample = Resample(channels, strides, wanted)
         self.channels, self.strides = self.resample.channels, self.resample.strides
         self.neck = None if neck is None else neck(channels=self.channels, strides=self.strides)

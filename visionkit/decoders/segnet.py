@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
@@ -70,6 +70,9 @@ class BranchedPools(nn.Module):
         strides: of the maps.
         branch_widths: channels of the two convolutions.
     """
+
+    least: ClassVar[int] = 3
+    """Maps that it takes: with a single pool the path would have no step at which the enlarged map is joined."""
 
     def __init__(
         self, channels: Sequence[int], strides: Sequence[Stride], branch_widths: Sequence[int] = (256, 128)
