@@ -58,10 +58,20 @@ def test_pools_follow_the_strides():
         (DualPath((5,), (4,), Fusion), 4, 2),
         (SinglePath(CHANNELS, STRIDES, lambda channels: Fusion(channels, again=True), neck=EnlargedScalePyramid), 2, 1),
         (SinglePath(CHANNELS, STRIDES, lambda channels: Unpooling(channels, beside=True), neck=BranchedPools), 4, 1),
-        (SinglePath((5,), (4,), partial(Unpooling, beside=True), neck=partial(BranchedPools, branch_widths=(8, 4))), 8, 1),
+        (SinglePath((5,), (4,), lambda channels: Unpooling(channels, beside=True), neck=partial(BranchedPools)), 8, 1),
         (CAN(CHANNELS, STRIDES, width=8, widths=(8, 4)), 8, 1),
     ],
-    ids=["sfanet", "msfanet", "msegnet", "msegnet of one map", "sfanet of one map", "qnrf", "segnet qnrf", "segnet qnrf of one map", "can"],
+    ids=[
+        "sfanet",
+        "msfanet",
+        "msegnet",
+        "msegnet of one map",
+        "sfanet of one map",
+        "qnrf",
+        "segnet qnrf",
+        "same of one map",
+        "can",
+    ],
 )
 @pytest.mark.parametrize("size", [(48, 64), (32, 48)])
 def test_sizes_and_gradients(decoder, stride, out_channels, size):

@@ -65,8 +65,9 @@ def test_adaptive_deviations_follow_the_neighbours():
 def test_no_deviation_is_a_dot_and_a_negative_one_is_refused():
     density = density_map(torch.tensor([[2.7, 1.2]]), (4, 5), FixedKernel(0.0))
     assert density[1, 2] == density.sum() == 1
-    with pytest.raises(ConfigError, match="C136"):
-        FixedKernel(-1.0)
+    for wrong in (lambda: FixedKernel(-1.0), lambda: AdaptiveKernel(neighbours=0), lambda: AdaptiveKernel(beta=-0.3)):
+        with pytest.raises(ConfigError, match="C136"):
+            wrong()
 
 
 def batch(*sizes, points):
@@ -93,3 +94,19 @@ def test_nobody_anywhere():
     crowds = Crowds.of(batch((1, 7), points=[torch.zeros(0, 2)]), 4, torch.zeros(1, 1, 2, 2))
     assert crowds.density(AdaptiveKernel()).sum() == 0
     assert crowds.real().sum() == 2
+
+
+def test_losses_of_a_step_share_the_maps_of_a_kernel():
+    calls = []
+
+    def kernel(points, size):
+        calls.append(size)
+        return np.full(len(points), 2.0)
+
+    points = [torch.tensor([[1.0, 1.0]]), torch.tensor([[5.0, 5.0], [2.0, 3.0]])]
+    crowds = Crowds.of(batch((13, 22), (6, 9), points=points), 4, torch.zeros(2, 1, 4, 6))
+    first, near = crowds.density(kernel), crowds.near(kernel, 0.01)
+    assert calls == [(13, 22), (6, 9)]
+    assert torch.equal(crowds.density(kernel), first)
+    again = Crowds.of(batch((13, 22), (6, 9), points=points), 4, torch.zeros(2, 1, 4, 6))
+    assert torch.equal(again.near(FixedKernel(2.0), 0.01), near)

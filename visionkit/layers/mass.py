@@ -32,7 +32,7 @@ def gathered(pixels: Float[Tensor, "*b h w"], stride: Stride) -> Float[Tensor, "
     rows, columns = per_axis(stride, 2)
     height, width = pixels.shape[-2:]
     padded = F.pad(pixels, (0, -width % columns, 0, -height % rows))
-    return padded.unflatten(-1, (-1, columns)).unflatten(-3, (-1, rows)).sum((-3, -1))
+    return padded.unflatten(-2, (-1, rows)).sum(-2).unflatten(-1, (-1, columns)).sum(-1)
 
 
 def resize_mass(pixels: Float[Tensor, "*b h w"], size: Sequence[int]) -> Float[Tensor, "*b new_h new_w"]:

@@ -4,12 +4,13 @@ Maps are made when they are needed, after augmentation, so that no map is stored
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numba
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Bool, Float, Float64, Int64
 from scipy.spatial import cKDTree
 from torch import Tensor
 
@@ -21,7 +22,7 @@ from visionkit.layers.valid import real_size
 from visionkit.types import Batch, Stride
 
 Kernel = Callable[[Float64[np.ndarray, "n 2"], Sequence[int]], Float64[np.ndarray, " n"]]
-"""(points, height and width of the picture) -> deviation of each point's Gaussian in pixels."""
+"""(points, height and width of the picture) -> deviation of each point's Gaussian in pixels; hashable."""
 _TRUNCATE = 4.0  # deviations, as scipy.ndimage.gaussian_filter
 
 
@@ -49,12 +50,19 @@ class AdaptiveKernel:
         neighbours: how many; where there are fewer points, all of them.
         sigma_px: of a point alone; None is a quarter of the mean of the picture's sides.
         largest_px: bound from above; None for none.
+
+    Raises ConfigError C136 for less than one neighbour or a negative share.
     """
 
     beta: float = 0.3
     neighbours: int = 3
     sigma_px: float | None = None
     largest_px: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.neighbours < 1 or self.beta < 0:
+            what = f"{self.beta} of the distance to {self.neighbours} neighbours is no deviation"
+            raise ConfigError("C136", "kernel", what, "give beta 0 or more and neighbours 1 or more")
 
     def __call__(self, points: Float64[np.ndarray, "n 2"], size: Sequence[int]) -> Float64[np.ndarray, " n"]:
         """Deviations in pixels."""
@@ -131,6 +139,8 @@ class Crowds:
     stride: tuple[int, ...]
     grid: tuple[int, ...]
     device: torch.device
+    _made: dict[Kernel, list[Tensor]] = field(default_factory=dict, repr=False, compare=False)
+    """Full-size densities by kernel: the losses of a step mostly share one."""
 
     @classmethod
     def of(cls, batch: Batch, stride: Stride, maps: Float[Tensor, "b k rows columns"]) -> "Crowds":
@@ -141,19 +151,33 @@ class Crowds:
 
     def density(self, kernel: Kernel) -> Float[Tensor, "b rows columns"]:
         """Objects a cell."""
-        return self._on_grid([density_map(own, size, kernel) for own, size in self._each()])
+        return self._on_grid(self._maps(kernel))
 
     def near(self, kernel: Kernel, threshold: float) -> Float[Tensor, "b rows columns"]:
         """Share of each cell's pixels at which the density is above the threshold."""
-        maps = [(density_map(own, size, kernel) > threshold).float() for own, size in self._each()]
-        return self._on_grid(maps) / self._pixels().clamp(min=1)
+        maps = [(density > threshold).float() for density in self._maps(kernel)]
+        return self._on_grid(maps) / self._pixels.clamp(min=1)
 
     def real(self) -> Bool[Tensor, "b rows columns"]:
         """Cells that hold a part of the picture; losses look at no others."""
-        return self._pixels() > 0
+        return self._pixels > 0
 
-    def _pixels(self) -> Float[Tensor, "b rows columns"]:
-        return self._on_grid([torch.ones(*size) for size in self.sizes])
+    @cached_property
+    def _pixels(self) -> Int64[Tensor, "b rows columns"]:
+        """How many pixels of the picture each cell holds."""
+        starts = [torch.arange(cells) * step for cells, step in zip(self.grid, self.stride, strict=True)]
+        sides = [
+            [(length - start).clamp(0, step) for length, start, step in zip(size, starts, self.stride, strict=True)]
+            for size in self.sizes
+        ]
+        return torch.stack([torch.outer(rows, columns) for rows, columns in sides]).to(self.device)
+
+    def _maps(self, kernel: Kernel) -> list[Float[Tensor, "h w"]]:
+        """Density of each picture at its size."""
+        if kernel not in self._made:
+            pictures = zip(self.points, self.sizes, strict=True)
+            self._made[kernel] = [density_map(own, size, kernel) for own, size in pictures]
+        return self._made[kernel]
 
     def _on_grid(self, maps: list[Float[Tensor, "h w"]]) -> Float[Tensor, "b rows columns"]:
         target = torch.zeros(len(maps), *self.grid)
@@ -161,9 +185,6 @@ class Crowds:
             cells = gathered(pixels, self.stride)
             row[: cells.shape[0], : cells.shape[1]] = cells
         return target.to(self.device)
-
-    def _each(self) -> zip:
-        return zip(self.points, self.sizes, strict=True)
 
 
 def sizes_of(batch: Batch) -> list[tuple[int, ...]]:
