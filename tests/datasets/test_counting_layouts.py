@@ -150,6 +150,10 @@ def test_trancos_counts_inside_its_region(tmp_path):
     everything = TRANCOS(tmp_path, "val", region=False)
     assert everything[0]["points"].tolist() == [[3.5, 2.5], [12.5, 9.5]]
     assert everything.labels["points"].name == "vehicles"
+    larger = np.zeros((20, 30, 3), np.uint8)
+    larger[2, 3] = larger[15, 28] = (255, 0, 0)
+    Image.fromarray(larger).save(home / "images" / "image-1-000001dots.png")
+    assert TRANCOS(tmp_path, "val")[0]["points"].tolist() == [[3.5, 2.5]]
     savemat(home / "images" / "image-1-000001mask.mat", {"BW": region[:5]})
     with pytest.raises(DataError, match="D94"):
         TRANCOS(tmp_path, "test")[0]

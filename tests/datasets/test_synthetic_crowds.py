@@ -24,7 +24,9 @@ def test_counts_vary_and_some_are_nothing():
     for sample in samples:
         assert sample["image"].shape == (3, 24, 40)
         assert inside(sample["points"], (24, 40)).all()
-    assert Crowds("train", channels=1, most=0)[0]["image"].shape[0] == 1
+    grey = Crowds("train", channels=1, most=0)
+    assert grey[0]["image"].shape[0] == 1
+    assert not any(len(grey[index]["points"]) for index in range(20))
 
 
 def test_heads_differ_from_what_is_around():
@@ -47,3 +49,5 @@ def test_what_cannot_be():
         Crowds("train", channels=2)
     with pytest.raises(ConfigError, match="C52"):
         Crowds("test", length={"train": 3})
+    with pytest.raises(ConfigError, match="C54"):
+        Crowds("train", size=0)

@@ -199,6 +199,7 @@ def test_what_cannot_be():
         ({"decoder": partial(TinyDecoder, out_channels=3)}, "C133"),
         ({"decoder": partial(TinyDecoder, out_channels=1)}, "C134"),
         ({"inference": MultiScale()}, "C135"),
+        ({"inference": FitToGrid(inner=MultiScale())}, "C135"),
     ):
         with pytest.raises(ConfigError) as caught:
             make(**options)

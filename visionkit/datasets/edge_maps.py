@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Int8
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 from torch import Tensor
 
-from visionkit.datasets.images import MAX_PIXELS, file_size, load
+from visionkit.datasets.images import MAX_PIXELS, load
+from visionkit.datasets.matlab import read_variable
 from visionkit.errors import DataError
 
 _REPLACE = "replace it or set dataset.on_bad=skip"
@@ -39,26 +38,11 @@ def read_annotators(path: Path) -> Int8[Tensor, "a h w"]:
     """Maps of all annotators in a MATLAB file of version 5 to 7, as in BSDS500 (Arbelaez et al. 2011).
 
     Raises:
-        DataError: D10 missing, D11 unreadable, D12 empty, D14 too large, D80 no such file of MATLAB,
-            D81 other contents, D82 maps that are not binary or differ in size.
+        DataError: as ``read_variable``; D14 too large, D81 other contents, D82 maps that are not binary or differ in
+            size.
     """
-    file_size(path)
-    try:
-        with path.open("rb") as file:
-            cells = loadmat(file, variable_names=["groundTruth"])["groundTruth"]
-    except NotImplementedError as error:
-        fix = "save it in MATLAB with save(..., '-v7')"
-        raise DataError("D80", path, "is a MATLAB file of version 7.3", fix) from error
-    except KeyError as error:
-        raise DataError("D81", path, "has no variable groundTruth", _EXPECTED) from error
-    except MatReadError as error:
-        raise DataError("D80", path, f"cannot be read as a MATLAB file ({error})", _REPLACE) from error
-    except MemoryError:
-        raise
-    except Exception as error:  # the decoder can fail in any way on bytes that are not what they claim to be
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise DataError("D80", path, f"cannot be read as a MATLAB file ({reason})", _REPLACE) from error
-    maps = [_boundaries(cell, path) for cell in np.asarray(cells).ravel()]
+    cells = read_variable(path, "groundTruth", _EXPECTED)
+    maps = [_boundaries(cell, path) for cell in cells.ravel()]
     if not maps:
         raise DataError("D81", path, "has no annotators", _EXPECTED)
     if len({drawn.shape for drawn in maps}) > 1:

@@ -1,4 +1,4 @@
-"""Datasets of a picture and a mask (or another map of its size) for each sample, the two in files of their own."""
+"""Datasets of a picture and a mask (or another target) for each sample, the two in files of their own."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Int
 from torch import Tensor
 
 from visionkit.datasets.findings import Finding
@@ -33,7 +32,7 @@ class Pairs:
     Args:
         pairs: with keys that differ.
         labels: what is to be known of the target, such as the classes of masks.
-        read_mask: path to the target, such as MaskReader; its last two axes are those of the picture.
+        read_mask: path to the target, such as MaskReader; the last two axes of maps are those of the picture.
         channels: 1 or 3.
         doubts: what the listing found strange without losing a sample.
         target: its key in a sample.
@@ -43,10 +42,10 @@ class Pairs:
         self,
         pairs: Sequence[Pair],
         labels: Any,
-        read_mask: Callable[[Path], Int[Tensor, "*n h w"]],
+        read_mask: Callable[[Path], Tensor],
         channels: int = 3,
         doubts: Iterable[Finding] = (),
-        target: Literal["mask", "edges"] = "mask",
+        target: Literal["mask", "edges", "points"] = "mask",
     ) -> None:
         self.labels = {target: labels}
         self.channels, self.target = channels, target
@@ -79,22 +78,24 @@ class Pairs:
         except DataError as error:
             errors.append(error)
         try:
-            sample[self.target] = self._read_mask(_mask_of(pair))
+            if pair.mask is None:
+                raise self._missing(pair)
+            sample[self.target] = self._read_mask(pair.mask)
         except DataError as error:
             errors.append(error)
-        if not errors and sample[self.target].shape[-2:] != sample["valid"].shape:
-            errors.append(_wrong_size(pair, sample[self.target].shape[-2:], sample["valid"].shape))
-        return sample, errors
+        return sample, errors or self._misfits(pair, sample)
 
     def problems(self) -> list[Finding]:
         """What the listing found strange without losing a sample."""
         return list(self._doubts)
 
+    def _missing(self, pair: Pair) -> DataError:
+        return DataError("D24", pair.image, f"has no {self.target}", "add the file or take the picture out")
 
-def _mask_of(pair: Pair) -> Path:
-    if pair.mask is None:
-        raise DataError("D24", pair.image, "has no mask", "add the mask or take the picture out")
-    return pair.mask
+    def _misfits(self, pair: Pair, sample: Sample) -> list[DataError]:
+        """What is wrong with a picture and a target that can each be read."""
+        size, image_size = sample[self.target].shape[-2:], sample["valid"].shape
+        return [] if size == image_size else [_wrong_size(pair, size, image_size)]
 
 
 def _wrong_size(pair: Pair, size: Sequence[int], image_size: Sequence[int]) -> DataError:

@@ -5,29 +5,25 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from visionkit.datasets.synthetic import draw
-from visionkit.errors import ConfigError, nearest
+from visionkit.datasets.synthetic import Shapes, draw
 from visionkit.seeding import generator
 from visionkit.types import Objects, Sample
 
-_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _EMPTY = 0.05
 _LONELY = 0.3
 
 
-class Crowds:
+class Crowds(Shapes):
     """People who get smaller towards the top, partly in groups, in front of textured ground; some pictures are empty.
 
     Args:
         split: part of the seed; any name.
-        channels: 3 for colour, 1 for grey.
-        length: samples, or samples by split.
-        size: height and width in pixels (or one number for both).
+        channels, length, size: as of ``Shapes``.
         most: people in a picture, at most.
         head_px: diameter of a head at the top and at the bottom of the picture.
         seed: another seed is another dataset.
 
-    Raises ConfigError: C50 channels, C52 a split without length.
+    Raises ConfigError: C50 channels, C52 a split without length, C54 no size.
     """
 
     def __init__(
@@ -40,42 +36,24 @@ class Crowds:
         head_px: Sequence[float] = (4.0, 10.0),
         seed: int = 0,
     ) -> None:
-        if channels not in (1, 3):
-            raise ConfigError(
-                "C50", "dataset.channels", f"pictures cannot have {channels} channels", "set it to 1 or 3"
-            )
-        if isinstance(length, Mapping) and split not in length:
-            raise ConfigError("C52", "dataset.layout.length", f"no length for {split!r}", nearest(split, length))
-        self.split, self.channels, self.seed, self.most = split, channels, seed, most
-        self.length = length[split] if isinstance(length, Mapping) else length
-        self.size = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
-        self.head_px = (float(head_px[0]), float(head_px[1]))
+        super().__init__(split, channels, length, size, classes=(), seed=seed)
+        self.most, self.head_px = most, (float(head_px[0]), float(head_px[1]))
         self.labels = {"points": Objects()}
-
-    def __len__(self) -> int:
-        return self.length
-
-    def key(self, index: int) -> str:
-        """Split and number."""
-        return f"{self.split}_{range(self.length)[index]:06d}"
 
     def __getitem__(self, index: int) -> Sample:
         """Draws one sample: image uint8 c h w, points float32 n 2, valid bool h w."""
         key = self.key(index)
         rng = generator(self.seed, "crowds", key)
-        height, width = self.size
+        height, width = self.sizes[0]
         picture, _ = draw(rng, height, width, ())
-        points = _places(rng, self.size, self.most)
+        points = _places(rng, (height, width), self.most)
         for x, y in points[points[:, 1].argsort()]:  # who is nearer hides who is farther
             far, near = self.head_px
             _person(rng, picture, x, y, far + (near - far) * y / height)
-        picture = picture.clip(0, 1)
-        if self.channels == 1:
-            picture = (picture @ _LUMA)[..., None]
         return {
             "key": key,
             "path": "",
-            "image": torch.from_numpy((picture * 255 + 0.5).astype(np.uint8)).permute(2, 0, 1),
+            "image": self._image(picture.clip(0, 1)),
             "points": torch.from_numpy(points.astype(np.float32)),
             "valid": torch.ones(height, width, dtype=torch.bool),
         }
@@ -83,7 +61,7 @@ class Crowds:
 
 def _places(rng: np.random.Generator, size: Sequence[int], most: int) -> np.ndarray:
     """Middles of the heads, n x 2: some alone, the others in groups."""
-    count = 0 if rng.random() < _EMPTY else int(rng.integers(1, max(1, most) + 1))
+    count = 0 if rng.random() < _EMPTY or most < 1 else int(rng.integers(1, most + 1))
     extent = np.array(size[::-1], dtype=np.float64)
     centers = rng.random((max(1, count // 12), 2))
     grouped = centers[rng.integers(len(centers), size=count)] + rng.normal(0, 0.12, (count, 2))

@@ -13,6 +13,7 @@ from visionkit.datasets.matlab import read_variable
 from visionkit.datasets.pairs import SPLITS, Pair
 from visionkit.datasets.points import PointPairs
 from visionkit.errors import ConfigError, DataError, nearest
+from visionkit.layers.points import cells_of
 from visionkit.types import Objects, Sample
 
 _INSIDE = ("", "TRANCOS_v3", "TRANCOS")
@@ -62,7 +63,8 @@ class TRANCOS(PointPairs):
             region = read_region(file.with_name(f"{file.stem}mask.mat"), sample["image"].shape[1:])
         except DataError as error:
             return sample, [error]
-        columns, rows = sample["points"].long().unbind(1)
+        # A map of dots may be larger than its picture; points outside of that are told of by the check.
+        rows, columns = cells_of(sample["points"], region.shape, region.shape).unbind(1)
         return {**sample, "image": sample["image"] * region, "points": sample["points"][region[rows, columns] > 0]}, []
 
 

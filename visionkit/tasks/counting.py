@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
-from visionkit.errors import ConfigError, nearest
+from visionkit.errors import ConfigError
 from visionkit.inference import MultiScale
 from visionkit.layers.dims import require_pictures
 from visionkit.layers.mass import spread
@@ -17,6 +17,7 @@ from visionkit.layers.points import inside
 from visionkit.losses.density_targets import Crowds, sizes_of
 from visionkit.metrics.counting import counting
 from visionkit.tasks import counting_panels
+from visionkit.tasks.options import check_monitor, switched_on
 from visionkit.types import Batch, Decoder, Features, Inference, Monitor, Objects, Prediction, Sample
 
 
@@ -25,6 +26,8 @@ class Counting(nn.Module):
 
     The decoder's cells hold objects. Enlarged to the picture, a cell's objects are spread over those of its pixels that
     lie inside; a cell wholly beyond the picture, which only padding brings about, is neither counted nor learnt from.
+    Pictures of different sizes are meant to be evaluated one by one: in a batch a cell across the border of a smaller
+    one has pixels in its padding, too, and what falls to these is not counted.
 
     Args:
         decoder: called as ``decoder(channels=, strides=, spatial_dims=)``; gives the density in objects a cell and, if
@@ -62,18 +65,15 @@ class Counting(nn.Module):
         if labels is None:
             fix = "choose a dataset that has points; `visionkit list` shows them"
             raise ConfigError("C130", "task.counting", "the dataset says nothing of `points`", fix)
-        if isinstance(inference, MultiScale):
+        if _averages_scales(inference):
             what = "MultiScale averages densities of several sizes, whose sums differ"
             fix = "take visionkit.tasks.counting_inference.FitToGrid with a scale"
             raise ConfigError("C135", "task.inference", what, fix)
         self.labels, self.inference = labels, inference
         self.metrics = metrics(labels)
         self.monitor = monitor or Monitor("mae", "min")
-        _check_monitor(self.monitor.metric, self.metrics)
-        self.losses = nn.ModuleDict({name: loss for name, loss in losses.items() if loss.weight != 0})
-        if not self.losses:
-            fix = f"give one of them a weight, such as losses.{next(iter(losses), 'density')}.weight=1"
-            raise ConfigError("C131", "task.losses", "every loss has weight 0", fix)
+        check_monitor(self.monitor.metric, self.metrics, "C132")
+        self.losses = switched_on(losses, "C131", "density")
         self.decoder = decoder(channels=channels, strides=strides, spatial_dims=spatial_dims)
         self._check_decoder()
 
@@ -119,14 +119,14 @@ class Counting(nn.Module):
                 raise ConfigError("C134", f"task.losses.{name}", "the decoder gives no attention", fix)
 
 
+def _averages_scales(inference: Any) -> bool:
+    """Whether a procedure is MultiScale, or one inside it is."""
+    while inference is not None and not isinstance(inference, MultiScale):
+        inference = getattr(inference, "inner", None)
+    return inference is not None
+
+
 def _pictures(prediction: Prediction, batch: Batch) -> Iterator[tuple[Float[Tensor, "h w"], Float[Tensor, "n 2"]]]:
     """Density and points of each picture, both without what lies beyond it."""
     for density, points, size in zip(prediction["density"], batch["points"], sizes_of(batch), strict=True):
         yield density[: size[0], : size[1]], points[inside(points, size)]
-
-
-def _check_monitor(monitored: str, metrics: MetricCollection) -> None:
-    parts: list[Any] = list(metrics.values())
-    choices = [name for metric in parts for name in metric.figures]
-    if monitored not in choices:
-        raise ConfigError("C132", "task.monitor.metric", f"there is no {monitored!r}", nearest(monitored, choices))

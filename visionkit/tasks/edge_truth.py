@@ -9,6 +9,7 @@ from visionkit.losses.edge_targets import agreement
 from visionkit.types import IGNORE_INDEX, Batch
 
 Truth = Callable[[Float[Tensor, "b h w"]], Float[Tensor, "b h w"]]
+"""Share of the annotators who drew an edge (-1 unknown) to the target of the losses (-1 ignored)."""
 
 
 def known_target(batch: Batch, truth: Truth) -> Float[Tensor, "b h w"]:

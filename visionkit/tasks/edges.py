@@ -10,16 +10,15 @@ from jaxtyping import Float, Int8, UInt8
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
-from visionkit.errors import ConfigError, nearest
+from visionkit.errors import ConfigError
 from visionkit.layers.valid import real_size
-from visionkit.losses.edge_targets import agreement, consensus
+from visionkit.losses.edge_targets import consensus
 from visionkit.metrics.edges import picture_f, protocol
 from visionkit.tasks import edge_panels
+from visionkit.tasks.edge_truth import Truth, known_target
 from visionkit.tasks.heads import enlarged
+from visionkit.tasks.options import check_monitor, switched_on
 from visionkit.types import IGNORE_INDEX, Batch, Decoder, Edges, Features, Inference, Monitor, Prediction, Sample
-
-Truth = Callable[[Float[Tensor, "b h w"]], Float[Tensor, "b h w"]]
-"""Share of the annotators who drew an edge (-1 unknown) to the target of the losses (-1 ignored)."""
 
 
 class EdgeDetection(nn.Module):
@@ -65,11 +64,8 @@ class EdgeDetection(nn.Module):
         self.labels, self.truth, self.inference, self.side_weight = labels, truth, inference, side_weight
         self.metrics = metrics(labels)
         self.monitor = monitor or Monitor("ods", "max")
-        _check_monitor(self.monitor.metric, self.metrics)
-        self.losses = nn.ModuleDict({name: loss for name, loss in losses.items() if loss.weight != 0})
-        if not self.losses:
-            fix = f"give one of them a weight, such as losses.{next(iter(losses), 'balanced_bce')}.weight=1"
-            raise ConfigError("C121", "task.losses", "every loss has weight 0", fix)
+        check_monitor(self.monitor.metric, self.metrics, "C122")
+        self.losses = switched_on(losses, "C121", "balanced_bce")
         self.decoder = decoder(channels=channels, strides=strides, spatial_dims=spatial_dims)
         if self.decoder.out_channels != 1:
             what = f"the decoder gives {self.decoder.out_channels} channels, and an edge is one"
@@ -82,7 +78,7 @@ class EdgeDetection(nn.Module):
 
     def loss(self, features: Features, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         """Every term that is switched on, times its weight: its mean over the fused output and the side outputs."""
-        target = self.truth(agreement(_known(batch)))
+        target = known_target(batch, self.truth)
         outputs = self._outputs(features, target.shape[1:])
         shares = [1.0, *[self.side_weight] * (len(outputs) - 1)]
         return {
@@ -133,10 +129,3 @@ def _pictures(prediction: Prediction, batch: Batch) -> Iterator[tuple[Float[Tens
         real = (..., *(slice(length) for length in size))
         knows = (drawn != IGNORE_INDEX).flatten(1).any(1)
         yield found[real], drawn[knows][real]
-
-
-def _check_monitor(monitored: str, metrics: MetricCollection) -> None:
-    parts: list[Any] = list(metrics.values())
-    choices = [name for metric in parts for name in metric.figures]
-    if monitored not in choices:
-        raise ConfigError("C122", "task.monitor.metric", f"there is no {monitored!r}", nearest(monitored, choices))
