@@ -42,6 +42,13 @@ def test_pairs_and_cost_are_those_of_a_dense_assignment(seed: int) -> None:
     assert pairs / 2 <= right <= min(pairs, len(found))
 
 
+def test_pictures_too_large_to_look_at_in_one_go(monkeypatch) -> None:
+    monkeypatch.setattr("visionkit.metrics.edge_protocol.pairs._AT_ONCE", 50)
+    found, drawn = maps(3, share=0.4)
+    pairs, _, cost = everything(found, drawn, 2.3)
+    assert (pairs, cost) == cheapest(found, drawn, 2.3)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_it_stays_the_cheapest_while_pixels_come_and_go(seed: int) -> None:
     found, drawn = maps(seed, share=0.3)

@@ -8,6 +8,8 @@ from scipy.sparse import csr_array
 
 UNIT = 100
 """Costs are whole numbers: hundredths of a pixel."""
+_AT_ONCE = 2**20
+"""Places that are looked at together: in a large picture all of them would not fit into memory."""
 
 
 class Pairs(NamedTuple):
@@ -36,15 +38,28 @@ def candidates(
     index = np.full((drawn.shape[1] + 2 * margin) * width, -1, np.int32)
     index[places] = np.arange(len(pixels), dtype=np.int32)
     annotators, down, across = np.nonzero(drawn)
-    centres = (down + margin) * width + across + margin
-    nearby = index[centres[:, None] + offsets @ [width, 1]]
-    taken = nearby >= 0
-    rows = (nearby + (annotators * len(pixels)).astype(np.int32)[:, None])[taken]
-    starts = np.concatenate([[0], taken.sum(1).cumsum()]).astype(np.int32)
-    paid = np.broadcast_to(costs, taken.shape)[taken]
+    counts, nearby, paid = _listed(index, (down + margin) * width + across + margin, offsets @ [width, 1], costs)
+    rows = nearby + np.repeat((annotators * len(pixels)).astype(np.int32), counts)
+    starts = np.concatenate([[0], counts.cumsum()]).astype(np.int32)
     by_drawn = csr_array((paid, rows, starts), shape=(len(annotators), len(pixels) * len(drawn)))
     by_found = by_drawn.tocsc()
     return Pairs(by_found.indptr, by_found.indices, by_found.data), Pairs(starts, rows, paid)
+
+
+def _listed(
+    index: Int32[np.ndarray, " padded"],
+    centres: Int64[np.ndarray, " m"],
+    steps: Int64[np.ndarray, " k"],
+    costs: Int32[np.ndarray, " k"],
+) -> tuple[Int64[np.ndarray, " m"], Int32[np.ndarray, " e"], Int32[np.ndarray, " e"]]:
+    """For each centre the number of pixels around it, then of all of these their numbers and what they cost."""
+    parts = []
+    for own in np.array_split(centres, len(centres) * len(steps) // _AT_ONCE + 1):
+        nearby = index[own[:, None] + steps]
+        taken = nearby >= 0
+        parts.append((taken.sum(1), nearby[taken], np.broadcast_to(costs, taken.shape)[taken]))
+    counts, pixels, paid = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return counts, pixels, paid
 
 
 def neighbourhood(reach_px: float) -> tuple[Int64[np.ndarray, "k 2"], Int32[np.ndarray, " k"]]:
