@@ -1,7 +1,8 @@
 """Losses of a variational autoencoder of edge maps: terms ``(posterior, found, target) -> scalar``.
 
-Both are means over the known pixels of all samples; of what was released, sums over each sample, they differ by that
-factor alone. The released perceptual (LPIPS) and adversarial terms are not among them.
+The likelihood is a mean over the known pixels of all samples, the divergence a sum for each pixel, known or not. Where
+all are known they differ from what was released, sums over each sample, by the number of pixels alone. The released
+perceptual (LPIPS) and adversarial terms are not among them.
 """
 
 import torch
