@@ -9,11 +9,11 @@ from functools import cache
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from visionkit.assemble import make_network
-from visionkit.config import build, compose, options
+from visionkit.config import build, compose, conf_dir, options
 from visionkit.encoders.conv import ConvEncoder
 from visionkit.errors import ConfigError
 from visionkit.layers.strides import per_axis
@@ -43,6 +43,11 @@ HEAVY = 15_000_000
 """Parameters from which on an encoder is only looked at in the quick tests."""
 SIZES = {2: ((1, 1), (7, 3), (97, 131)), 3: ((1, 1, 1), (7, 3, 5), (21, 35, 18))}
 """Smaller than a cell, than the grid, and not divisible."""
+SMALL = {
+    2: ("unet2d", "encoder.channels=[4,6,8,10]", "encoder.steps=[4,2,2,2]"),
+    3: ("unet3d", "encoder.channels=[4,6,8,10]", "encoder.steps=[2,2,2,2]"),
+}
+"""The encoder with which every task is tried in the quick tests, and what makes it small."""
 SPACE = {2: (37, 41), 3: (17, 20, 19)}
 """Of a training step."""
 
@@ -64,10 +69,22 @@ class About:
         return "meta" if self.on_meta else "cpu"
 
 
+@dataclass(frozen=True)
+class AboutTask:
+    """What an option of conf/task turns out to be."""
+
+    dims: frozenset[int]
+    """The numbers of dimensions that it works in: those in which it does not refuse."""
+    heavy: bool
+    """Whether it is only looked at in the quick tests, and with one encoder."""
+    reads: bool
+    """Whether it gives sequences, not maps."""
+
+
 @cache
 def about(encoder: str) -> About:
     """An encoder as it is, built without its weights where that works."""
-    cfg = compose("train", [f"encoder={encoder}"]).encoder
+    cfg = OmegaConf.load(conf_dir() / f"encoder/{encoder}.yaml")
     try:
         with torch.device("meta"):
             built = build(cfg)
@@ -81,40 +98,27 @@ def about(encoder: str) -> About:
 
 
 @cache
-def dims_of(task: str) -> frozenset[int]:
-    """The numbers of dimensions that a task works in: those in which it does not refuse."""
-    found = set()
+def about_task(task: str) -> AboutTask:
+    """A task over four maps, in as many dimensions as it works in."""
+    found = {}
     for dims in SIZES:
         try:
-            _over_small_encoder(task, dims)
-            found.add(dims)
+            found[dims] = _over_small_encoder(task, dims)
         except ConfigError as error:
             if error.code != REFUSED:
                 raise
-    return frozenset(found)
-
-
-@cache
-def is_heavy(task: str) -> bool:
-    """Whether a task is only looked at in the quick tests, and with one encoder."""
-    network = _over_small_encoder(task, min(dims_of(task)))
-    return sum(value.numel() for value in network.tasks.parameters()) > HEAVY
-
-
-@cache
-def reads(task: str) -> bool:
-    """Whether a task gives sequences, not maps."""
-    network = _over_small_encoder(task, min(dims_of(task)))
-    return not all(getattr(part, "dense", True) for part in network.tasks.values())
+    network = found[min(found)]
+    parameters = sum(value.numel() for value in network.tasks.parameters())
+    reads = not all(getattr(part, "dense", True) for part in network.tasks.values())
+    return AboutTask(frozenset(found), parameters > HEAVY, reads)
 
 
 def _over_small_encoder(task: str, dims: int) -> Network:
-    """A task over four maps, built without its weights where that works."""
+    """Built without its weights where that works."""
 
     def built() -> Network:
         encoder = ConvEncoder((4, 6, 8, 10), (4, 2, 2, 2), spatial_dims=dims, in_chans=1)
-        tasks = {name: build(cfg) for name, cfg in compose("train", [f"task={task}"]).tasks.items()}
-        return Network(encoder, tasks, LABELS)
+        return Network(encoder, {name: build(cfg) for name, cfg in _task_configs(task).items()}, LABELS)
 
     try:
         with torch.device("meta"):
@@ -128,10 +132,8 @@ def _over_small_encoder(task: str, dims: int) -> Network:
 
 
 @cache
-def cheapest(dims: int) -> str:
-    """The encoder with fewest parameters among those that give a pyramid."""
-    pyramids = [name for name in options("encoder") if about(name).dims == dims and about(name).maps > 2]
-    return min(pyramids, key=lambda name: about(name).parameters)
+def _task_configs(task: str) -> DictConfig:
+    return compose("train", [f"task={task}"]).tasks
 
 
 def in_turn(encoder: str) -> str:
@@ -139,15 +141,16 @@ def in_turn(encoder: str) -> str:
 
     Encoders of lines of text, which give one narrow map, take turns with the tasks that read.
     """
-    tasks = [task for task in options("task") if about(encoder).dims in dims_of(task) and not is_heavy(task)]
-    if about(encoder).maps == 1:
-        tasks = [task for task in tasks if reads(task)]
+    known = about(encoder)
+    tasks = [task for task in options("task") if known.dims in about_task(task).dims and not about_task(task).heavy]
+    if known.maps == 1:
+        tasks = [task for task in tasks if about_task(task).reads]
     return tasks[options("encoder").index(encoder) % len(tasks)]
 
 
-def network_of(encoder: str, task: str) -> tuple[DictConfig, Network]:
+def network_of(encoder: str, task: str, *overrides: str) -> tuple[DictConfig, Network]:
     """The two together, and the configuration that says so."""
-    cfg = compose("train", [f"encoder={encoder}", f"task={task}"])
+    cfg = compose("train", [f"encoder={encoder}", f"task={task}", *overrides])
     return cfg, make_network(cfg, LABELS)
 
 
