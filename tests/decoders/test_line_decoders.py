@@ -100,3 +100,13 @@ def test_guidance_does_not_look_at_padding() -> None:
     line[..., 3] = 9
     torch.testing.assert_close(guidance(line, [[1, 2]], valid), before)
     assert not torch.isclose(guidance(line, [[1, 2]]), before)
+
+
+@torch.no_grad()
+def test_wide_cells_are_averaged_from_finer_ones() -> None:
+    line = LineMap((4, 8), (4, 16), width=6, column_px=8, row_px=8, path_px=4)
+    maps = [torch.rand(1, 4, 8, 12), torch.rand(1, 8, 2, 3)]
+    assert line.stride == 8
+    torch.testing.assert_close(line(maps), torch.nn.functional.avg_pool2d(line.path(maps), 2))
+    alone = LineMap((4, 8), (4, 8), column_px=8, row_px=8, path_px=4)
+    assert list(alone.parameters()) == []

@@ -269,3 +269,14 @@ def test_copies_and_pickles():
     encoder = TimmEncoder("test_vit").eval()
     for other in (copy.deepcopy(encoder), pickle.loads(pickle.dumps(encoder))):
         torch.testing.assert_close(other(image()), encoder(image()))
+
+
+@torch.no_grad()
+def test_a_plain_model_without_a_pyramid_gives_its_last_block():
+    encoder = TimmEncoder("test_vit", pyramid=False).eval()
+    image = torch.rand(1, 3, 64, 96)
+    (found,) = encoder(image)
+    assert (encoder.channels, encoder.strides) == ((64,), (16,))
+    tokens = encoder.body.model.forward_features(encoder.normalize(image))  # its own last norm is taken off
+    tokens = tokens[:, -24:]  # those before are no patches
+    torch.testing.assert_close(found.flatten(2).transpose(1, 2), torch.nn.functional.layer_norm(tokens, (64,)), atol=1e-4, rtol=1e-4)

@@ -25,6 +25,7 @@ class LineMap(nn.Module):
         width: channels of the FPN.
         column_px: width of a column in pixels, at most.
         row_px: least height of a row in pixels; finer rows are averaged.
+        path_px: width of the FPN's own columns, which are averaged; None for ``column_px``.
 
     Raises ConfigError C83 for volumes.
     """
@@ -37,17 +38,19 @@ class LineMap(nn.Module):
         width: int = 128,
         column_px: int = 4,
         row_px: int = 1,
+        path_px: int | None = None,
     ) -> None:
         super().__init__()
         require_pictures("text", spatial_dims)
         self.path: nn.Module | None = None
         self.out_channels, stride = channels[-1], strides[-1]
         if per_axis(stride, 2)[1] > column_px:
-            self.path = FPN(channels, strides, spatial_dims, width, stride=column_px)
+            self.path = FPN(channels, strides, spatial_dims, width, stride=path_px or column_px)
             self.out_channels, stride = width, self.path.stride
         rows, columns = per_axis(stride, 2)
         rows = max(rows, row_px)
-        self.stride = joined((rows, min(columns, column_px)))
+        averaged = self.path is not None and path_px is not None
+        self.stride = joined((rows, column_px if averaged else min(columns, column_px)))
         self.resample = Resample([self.out_channels], [stride], [self.stride])
 
     def forward(self, features: Sequence[Float[Tensor, "b _ *coarse"]]) -> Float[Tensor, "b c h w"]:

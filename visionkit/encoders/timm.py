@@ -12,7 +12,7 @@ from visionkit.encoders.timm_models import create, create_from, create_pretraine
 from visionkit.encoders.weights import load_exactly, part, read_weights
 from visionkit.errors import ConfigError
 from visionkit.layers.normalise import per_channel
-from visionkit.layers.pyramid import SimplePyramid
+from visionkit.layers.pyramid import PlainMap, SimplePyramid
 from visionkit.layers.strides import per_axis
 
 
@@ -21,7 +21,7 @@ class TimmEncoder(nn.Module):
 
     A model with maps at several strides gives these maps, of equal strides the deepest. A model with one stride
     throughout (ViT and its kin) gives up to four levels from blocks evenly spaced over its depth, through
-    SimplePyramid. The image is normalised by the mean and deviation that timm states for the model, whether or
+    SimplePyramid, or the map of its last block alone. The image is normalised by the mean and deviation that timm states for the model, whether or
     not its weights are loaded.
 
     Args:
@@ -34,6 +34,7 @@ class TimmEncoder(nn.Module):
             A pyramid, which never comes trained, still learns.
         drop_path_rate: stochastic depth in training, 0..1.
         out_indices: levels to use; of a plain model the blocks, one for each level or one for all of them.
+        pyramid: whether a plain model gives several levels.
         options: further arguments of the timm model.
 
     Raises:
@@ -57,6 +58,7 @@ class TimmEncoder(nn.Module):
         freeze: bool = False,
         drop_path_rate: float = 0.0,
         out_indices: Sequence[int] | None = None,
+        pyramid: bool = True,
         **options: Any,
     ) -> None:
         super().__init__()
@@ -74,7 +76,7 @@ class TimmEncoder(nn.Module):
         mean, std = (per_channel(self.body.pretrained_cfg[name], in_chans) for name in ("mean", "std"))
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
-        self._choose_levels(model, out_indices)
+        self._choose_levels(model, out_indices, SimplePyramid if pyramid else PlainMap)
         _probe(self, model)
         if weights and ours:
             load_exactly(self, ours, weights)
@@ -82,12 +84,14 @@ class TimmEncoder(nn.Module):
             self.body.requires_grad_(False)
             self.train()
 
-    def _choose_levels(self, model: str, out_indices: Sequence[int] | None) -> None:
+    def _choose_levels(
+        self, model: str, out_indices: Sequence[int] | None, levels_of: type[SimplePyramid | PlainMap]
+    ) -> None:
         info = self.body.feature_info
         channels, strides = info.channels(), info.reduction()
-        self.pyramid: SimplePyramid | None = None
+        self.pyramid: SimplePyramid | PlainMap | None = None
         if len(info.info) > 1 and len({level["reduction"] for level in info.info}) == 1:
-            self.pyramid = SimplePyramid(channels[-1], strides[-1])
+            self.pyramid = levels_of(channels[-1], strides[-1])
             self.channels, self.strides = self.pyramid.channels, self.pyramid.strides
             levels, depth = len(self.strides), len(info.info)
             if out_indices is None:

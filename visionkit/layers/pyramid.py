@@ -50,6 +50,23 @@ class SimplePyramid(nn.Module):
         return [level(features) for level, features in zip(self.levels, maps, strict=True)]
 
 
+class PlainMap(nn.Module):
+    """The one map of a plain encoder, normalised: what a decoder reads that needs no pyramid.
+
+    Args:
+        channels, stride: of the map.
+    """
+
+    def __init__(self, channels: int, stride: Stride) -> None:
+        super().__init__()
+        self.channels, self.strides = (channels,), (stride,)
+        self.norm = ChannelNorm(channels)
+
+    def forward(self, maps: Sequence[Float[Tensor, "b c *space"]]) -> list[Float[Tensor, "b c *space"]]:
+        """The last of the maps."""
+        return [self.norm(maps[-1])]
+
+
 def _finer(channels: int, doublings: int, spatial_dims: int) -> list[nn.Module]:
     steps: list[nn.Module] = []
     for step in range(doublings):
