@@ -4,6 +4,7 @@ import inspect
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import contract
 import pytest
@@ -125,7 +126,7 @@ def check_an_evaluation(network: Network) -> None:
         task.metrics.reset()
 
 
-def check_a_bundle(cfg: DictConfig, network: Network, folder: Path) -> None:
+def check_a_bundle(cfg: DictConfig, network: Network, folder: Path, labels: dict[str, Any] = contract.LABELS) -> None:
     """What is loaded again gives the same bits."""
     dims = network.encoder.spatial_dims
     save(
@@ -133,7 +134,7 @@ def check_a_bundle(cfg: DictConfig, network: Network, folder: Path) -> None:
         folder / "bundle",
         encoder_cfg=cfg.encoder,
         tasks_cfg=cfg.tasks,
-        labels=contract.LABELS,
+        labels=labels,
         preprocessing={"channels": network.encoder.in_chans, "size": None, "spatial_dims": dims},
         metrics={},
     )
@@ -167,6 +168,25 @@ def test_every_inference_gives_the_size_of_the_image(option: str) -> None:
     with torch.no_grad():
         predictions = network.predict(contract.batch_for(network, 21, 35, count=1))
     assert predictions["segmentation"]["mask"].shape == (1, 21, 35)
+
+
+@pytest.mark.parametrize("option", options("generation"))
+def test_every_generation_reads_with_the_readers_of_its_kind(option: str) -> None:
+    task = "ctc" if option.startswith("ctc") else "attention"
+    cfg = composed(f"generation={option}", f"task=handwriting/{task}", "encoder=crnn")
+    check_an_evaluation(make_network(cfg, contract.LABELS))
+
+
+@pytest.mark.parametrize("option", options("tokenizer"))
+def test_every_tokenizer_reads_and_travels_in_a_bundle(option: str, tmp_path: Path) -> None:
+    overrides = (f"tokenizer={option}", "task=handwriting/attention", "encoder=crnn", "dataset=line_folder")
+    cfg = composed(*overrides)
+    rules = build(cfg.dataset.layout.text)
+    labels = {"text": rules.labels(["ab ab", "ab c"])}
+    network = make_network(cfg, labels)
+    check_a_step(cfg, network)
+    check_an_evaluation(network)
+    check_a_bundle(cfg, network, tmp_path, labels)
 
 
 @pytest.mark.parametrize("option", options("metrics"))

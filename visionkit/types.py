@@ -138,11 +138,13 @@ class Charset:
         characters: single code points (or grapheme clusters) in the normal form.
         normalization: Unicode normal form of every text.
         right_to_left: whether lines are read from the right.
+        merges: pairs of bytes and subwords that are joined where the text is read in subwords, the first first.
     """
 
     characters: tuple[str, ...]
     normalization: Literal["NFC", "NFD", "NFKC", "NFKD"] = "NFC"
     right_to_left: bool = False
+    merges: tuple[tuple[str, str], ...] = ()
 
     def __len__(self) -> int:
         return len(self.characters)

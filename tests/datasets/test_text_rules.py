@@ -7,6 +7,7 @@ import pytest
 
 from visionkit.datasets.text_rules import TextRules, columns_needed
 from visionkit.errors import ConfigError
+from visionkit.text.subwords import Subwords
 
 COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
 
@@ -59,3 +60,10 @@ def test_columns_needed_is_the_shortest_path_that_collapses_to_the_text() -> Non
     for text in ("", "a", "aa", "ab", "aab", "aba", "abb"):
         lengths = (n for n in range(8) if any(collapsed(p) == text for p in itertools.product("ab-", repeat=n)))
         assert columns_needed(text) == next(lengths)
+
+
+def test_subwords_are_learnt_from_the_training_text_or_from_sentences():
+    rules = TextRules(subwords=Subwords(size=300))
+    assert rules.labels(["aab aab", "aab"]).merges == Subwords(size=300).merges(["aab aab", "aab"])
+    assert rules.labels(["a", "b"], ["aab aab", "aab"]).merges == rules.labels(["aab aab", "aab"]).merges
+    assert TextRules().labels(["aab aab"]).merges == ()

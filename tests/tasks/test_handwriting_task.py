@@ -152,9 +152,15 @@ def test_a_character_without_an_id_stops_training_and_counts_as_an_error_in_eval
 @pytest.mark.parametrize("search", [greedy, partial(beam, width=3)])
 def test_procedures_of_tokens_and_tokenizers_can_be_exchanged(search) -> None:
     reader = partial(TokenReader, decoder=WRITERS["transformer"], search=partial(search, max_length=4))
-    network = make(reader, tokenizer=lambda labels: ByteTokenizer(labels.normalization)).eval()
+    network = make(reader, tokenizer=ByteTokenizer).eval()
     assert network.named_tasks["handwriting"].reader.decoder.vocabulary == 257
     network.predict(collate([sample(40, "ab")]))
+
+
+@pytest.mark.parametrize(("reader", "search"), [(COLUMNS, beam), (TOKENS["transformer"], ctc_greedy)], ids=str)
+def test_a_search_of_the_other_kind_is_refused(reader, search) -> None:
+    with pytest.raises(ConfigError, match="C182"):
+        make(partial(reader, search=partial(search)))
 
 
 def written(text: str) -> dict:

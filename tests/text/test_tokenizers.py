@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
+from tokenizers.pre_tokenizers import ByteLevel
 
 from visionkit.bundle.labels import labels_from_json, labels_to_json
 from visionkit.errors import ConfigError, DataError
 from visionkit.text.bpe import BytePairTokenizer, byte_pairs_of
 from visionkit.text.charset import charset_of
+from visionkit.text.subwords import LETTERS, Subwords, SubwordTokenizer
 from visionkit.text.tokenizers import ByteTokenizer, CharacterTokenizer, WordTokenizer
 from visionkit.types import BytePairs, Charset, WordList
 
@@ -24,10 +26,12 @@ TEXTS = [
     "a",
 ]
 PAIRS = byte_pairs_of(TEXTS, 48)
+SUBWORDS = Charset((), merges=Subwords(300).merges(TEXTS))
 MADE = {
     "characters": lambda: CharacterTokenizer(charset_of(TEXTS)),
     "bytes": lambda: ByteTokenizer(),
     "pairs": lambda: BytePairTokenizer(PAIRS),
+    "subwords": lambda: SubwordTokenizer(SUBWORDS),
     "words": lambda: WordTokenizer(WordList((*charset_of(TEXTS).characters, "low", "new", "est"), "")),
 }
 
@@ -78,8 +82,10 @@ def test_what_is_not_known_is_an_error_or_a_token(kind):
 
 def test_bytes_know_everything_but_half_a_pair():
     assert ByteTokenizer().decode([256, 98]) == "\ufffda"
-    with pytest.raises(DataError, match="D112"):
-        ByteTokenizer().encode("\ud800")
+    for tokenizer in (ByteTokenizer(), SubwordTokenizer(SUBWORDS)):
+        assert tokenizer.decode(tokenizer.encode("\u0628\u0650")) == "\u0628\u0650"
+        with pytest.raises(DataError, match="D112"):
+            tokenizer.encode("\ud800")
 
 
 def test_pairs_are_those_of_a_hand_made_case():
@@ -98,3 +104,51 @@ def test_labels_are_plain_json():
     assert again == labels
     assert isinstance(again["text"], BytePairs)
     assert BytePairTokenizer(again["text"]).encode("lowest") == BytePairTokenizer(PAIRS).encode("lowest")
+
+
+def test_subwords_are_those_of_a_hand_made_case():
+    merges = Subwords(259).merges(["aab aab aab", "aab"])
+    space = LETTERS[ord(" ")]
+    assert merges == (("a", "a"), ("aa", "b"), (space, "aab"))
+    tokenizer = SubwordTokenizer(Charset((), merges=merges))
+    assert tokenizer.size == 1 + 256 + 3
+    assert [tokenizer.decode([number]) for number in tokenizer.encode("aab aab ab")] == ["aab", " aab", " ", "a", "b"]
+    assert SubwordTokenizer(Charset(())).encode("\u00e9") == SubwordTokenizer(Charset(())).encode("e\u0301")
+    letters = "".join(tokenizer.tokens[number - 1] for number in tokenizer.encode("\u00e9"))
+    assert letters == "".join(LETTERS[byte] for byte in "\u00e9".encode())
+
+
+def test_letters_of_bytes_are_those_of_the_library():
+    assert set(LETTERS.values()) == set(ByteLevel.alphabet())
+    text = "".join(map(chr, range(0x20, 0x250)))
+    written = "".join(piece for piece, _ in ByteLevel(False, use_regex=False).pre_tokenize_str(text))
+    assert written == "".join(LETTERS[byte] for byte in text.encode())
+
+
+def test_subwords_come_from_files_and_travel_in_bundles(tmp_path):
+    plain = labels_to_json({"text": SUBWORDS})
+    assert labels_from_json(json.loads(json.dumps(plain)), Path("bundle.json"))["text"] == SUBWORDS
+    rows = [f"{first} {second}" for first, second in SUBWORDS.merges]
+    files = {
+        "merges.txt": "#version: 0.2\n" + "\n".join(rows) + "\n",
+        "tokenizer.json": json.dumps({"model": {"type": "BPE", "merges": rows}}),
+        "newer.json": json.dumps({"model": {"type": "BPE", "merges": SUBWORDS.merges}}),
+        "bundle.json": json.dumps({"labels": plain}),
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        assert Subwords(file=tmp_path / name).merges([]) == SUBWORDS.merges
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("a.txt", "x y z"), ("a.txt", "xx y"), ("a.json", "[]"), ("a.json", "{"), ("a.json", '{"labels": {"text": {}}}')],
+)
+def test_files_that_hold_no_subwords_are_named(name, text, tmp_path):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigError, match=f"C181.*{name}"):
+        Subwords(file=tmp_path / name).merges([])
+    with pytest.raises(ConfigError, match="C181"):
+        Subwords(file=tmp_path / "absent.txt").merges([])
+    with pytest.raises(ConfigError, match="C179"):
+        Subwords(size=255)

@@ -1,6 +1,6 @@
 """Generated lines and words: any text with any font, endless and the same for the same fonts."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from visionkit.types import Sample
 
 Style = Callable[[UInt8[np.ndarray, "h w"], np.random.Generator, Size, int], UInt8[np.ndarray, "height width c"]]
 """(ink, rng, height and width, channels) to a picture."""
+_SENTENCES = 4000
 
 
 class SyntheticLines:
@@ -65,7 +66,8 @@ class SyntheticLines:
             what = f"{height} is no height"
             raise ConfigError("C187", "dataset.layout.height", what, "write 8 or more, or [lowest, highest]")
         self.rules = text or TextRules()
-        self.charset = self.rules.labels(self.rules.clean(one) or " " for one in sorted(words.characters))
+        characters = (self.rules.clean(one) or " " for one in sorted(words.characters))
+        self.charset = self.rules.labels(characters, self._sentences())
         self.labels = {"text": self.charset}
         self._require_known()
         self._fonts = usable([*find_fonts(fonts), *BUILT_IN], "".join(sorted(words.characters)))
@@ -94,6 +96,11 @@ class SyntheticLines:
         image = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
         valid = torch.ones(size, dtype=torch.bool)
         return {"key": key, "path": "", "image": image, "valid": valid, "text": self.rules.clean(written)}
+
+    def _sentences(self) -> Iterator[str]:
+        """Enough of what is written for training to learn subwords from, in every split the same."""
+        for index in range(_SENTENCES):
+            yield self.rules.clean(self.words.word(generator(self.seed, "subwords", str(index)), "train"))
 
     def _planned(self, index: int) -> tuple[str, tuple[int, int]]:
         """What is written, and the picture's size: known before anything is drawn, so that like sizes share batches."""

@@ -2,13 +2,14 @@
 
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal, get_args
 
 from visionkit.datasets.text_files import read_text
 from visionkit.errors import ConfigError, DataError, nearest
+from visionkit.text.subwords import Subwords
 from visionkit.types import Charset
 
 Normalization = Literal["NFC", "NFD", "NFKC", "NFKD"]
@@ -31,6 +32,7 @@ class TextRules:
         replace: pairs of what is replaced and by what, in this order and before everything else (``[["^", ""]]``).
         columns_per_height: columns that the recogniser makes of a picture as wide as high (height 32 and stride 4: 8);
             with it ``visionkit check`` reports lines that are too short for CTC to align their text.
+        subwords: where the subwords come from that a ``SubwordTokenizer`` reads the text in; None for none.
 
     Raises ConfigError: C185 unknown normal form, replacements that are no pairs, C186 characters that are none or given
     twice.
@@ -42,6 +44,7 @@ class TextRules:
     charset: str | Path | None = None
     replace: Sequence[Sequence[str]] = ()
     columns_per_height: float | None = None
+    subwords: Subwords | None = None
 
     def __post_init__(self) -> None:
         place, forms = "dataset.layout.text", get_args(Normalization)
@@ -61,11 +64,22 @@ class TextRules:
             text = text.replace(old, new)
         return " ".join(unicodedata.normalize(self.normalization, text).split())
 
-    def labels(self, training: Iterable[str]) -> Charset:
-        """The characters, sorted by code point; ``training`` holds the clean texts of the training split.
+    def labels(self, training: Iterable[str], sentences: Iterable[str] | None = None) -> Charset:
+        """The characters, sorted by code point, and the subwords.
 
-        Raises ConfigError C186 where there is no character; what ``read_text`` raises for the file.
+        Args:
+            training: clean texts of the training split, or all that has its characters.
+            sentences: what subwords are learnt from where that is not ``training``.
+
+        Raises ConfigError C186 where there is no character; what ``read_text`` and ``Subwords`` raise for their files.
         """
+        training = list(training)
+        charset = self._charset(training)
+        if self.subwords is None:
+            return charset
+        return replace(charset, merges=self.subwords.merges(training if sentences is None else sentences))
+
+    def _charset(self, training: Iterable[str]) -> Charset:
         if self.characters is None and self.charset is None:
             return self._sorted("".join(training), "dataset.layout", "the training split has no text")
         if self.charset is None:

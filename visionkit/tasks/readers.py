@@ -3,6 +3,7 @@
 A reader owns the decoder, its loss and the procedure that decides; ``TextRecognition`` owns the rest.
 """
 
+import inspect
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -12,6 +13,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from visionkit.errors import ConfigError
 from visionkit.generation.result import Decoded
 from visionkit.layers.valid import valid_cells
 from visionkit.losses.ctc import ctc_loss, unalignable
@@ -57,6 +59,8 @@ class ColumnReader(nn.Module):
         channels, stride, tokenizer, right_to_left: of the map and of the text.
         guidance: called as ``decoder``; a further loss ``(map, ids, valid of the map) -> scalar``, or None.
         weight, guidance_weight: of the two terms; the guidance takes part in training alone.
+
+    Raises ConfigError C182 for a search over tokens.
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class ColumnReader(nn.Module):
         guidance_weight: float = 1.0,
     ) -> None:
         super().__init__()
+        _refuse(search, "decoder", "columns", "generation=ctc_greedy or ctc_beam")
         self.decoder = decoder(channels=channels, vocabulary=tokenizer.size)
         self.guidance = None if guidance is None else guidance(channels=channels, vocabulary=tokenizer.size)
         self.search, self.stride, self.tokenizer, self.right_to_left = search, stride, tokenizer, right_to_left
@@ -139,6 +144,8 @@ class TokenReader(nn.Module):
             direction.
         smoothing: of the labels, 0..1.
         weight: of the loss.
+
+    Raises ConfigError C182 for a search over columns.
     """
 
     def __init__(
@@ -153,6 +160,7 @@ class TokenReader(nn.Module):
         weight: float = 1.0,
     ) -> None:
         super().__init__()
+        _refuse(search, "logits", "tokens", "generation=greedy, beam, diverse_beam or speculative")
         shape = {"channels": [channels], "strides": [stride], "spatial_dims": 2}
         self.decoder = decoder(**shape, vocabulary=tokenizer.size)
         self.search, self.tokenizer, self.smoothing, self.weight = search, tokenizer, smoothing, weight
@@ -181,3 +189,12 @@ class TokenReader(nn.Module):
     def metrics(self) -> list[Metric]:
         """None."""
         return []
+
+
+def _refuse(search: Callable[..., Decoded], foreign: str, kind: str, fix: str) -> None:
+    """Raises ConfigError C182 for a search that asks for what this kind of reader has not; else it would end a run at
+    its first validation.
+    """
+    if foreign in inspect.signature(search).parameters:
+        name = getattr(getattr(search, "func", search), "__name__", "this search")
+        raise ConfigError("C182", "tasks.handwriting.reader.search", f"{name} is none for a reader by {kind}", fix)

@@ -112,17 +112,22 @@ class ByteTokenizer:
     blank: ClassVar[int] = 0
     size: ClassVar[int] = 257
 
-    def __init__(self, normalization: Form = "NFC") -> None:
-        self.normalization = normalization
+    def __init__(self, labels: Charset | None = None) -> None:
+        self.normalization: Form = "NFC" if labels is None else labels.normalization
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text; half of a surrogate pair, which no text file can hold, is an error (DataError D112)."""
-        try:
-            return [byte + 1 for byte in normalised(text, self.normalization).encode()]
-        except UnicodeEncodeError as error:
-            what = f"there are no bytes for {error.object[error.start : error.end]!r}"
-            raise DataError("D112", ascii(text)[:80], what, "write the label as valid UTF-8") from None
+        return [byte + 1 for byte in utf8(normalised(text, self.normalization))]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids; bytes that are no UTF-8 give U+FFFD, special ids and those below 0 nothing."""
         return bytes(number - 1 for number in ids if number > 0).decode(errors="replace")
+
+
+def utf8(text: str) -> bytes:
+    """The bytes of a text. Raises DataError D112 for half of a surrogate pair, which no text file can hold."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        what = f"there are no bytes for {error.object[error.start : error.end]!r}"
+        raise DataError("D112", ascii(text)[:80], what, "write the label as valid UTF-8") from None
