@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from visionkit.layers.padding import pad_to_multiple
-from visionkit.types import Batch, Encoder, Features, Prediction, Streaming, Task
+from visionkit.types import Batch, Encoder, Explained, Features, Prediction, Sample, Streaming, Task
 
 
 def target_of(task: Callable[..., Task]) -> str:
@@ -96,6 +96,24 @@ class Network(nn.Module):
 
     def _dense(self, task: Task, image: Tensor) -> Tensor:
         return task(self.encode(image), image.shape[2:])
+
+
+@torch.no_grad()
+def explained(network: Any, name: str, sample: Sample, prediction: Prediction) -> Explained:
+    """The prediction of one sample on the host, with what its task explains of it: for a picture that is drawn next.
+
+    Costs one more pass of the sample, and nothing for tasks that explain nothing.
+    """
+    task = network.tasks[name]
+    if not hasattr(task, "explain"):
+        return cast(Explained, prediction)
+    device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
+    parts: dict[str, Any] = {kind: value for kind, value in sample.items() if kind in ("image", "valid")}
+    batch = {kind: value[None].to(device) for kind, value in parts.items()}
+    found: dict[str, Any] = dict(prediction)
+    outputs = task(network.encode(batch["image"]), batch["image"].shape[2:])
+    more = task.explain(outputs, batch, {kind: value[None].to(device) for kind, value in found.items()})
+    return cast(Explained, found | {kind: value[0].cpu() for kind, value in more.items()})
 
 
 def _on_host(prediction: Prediction) -> Prediction:

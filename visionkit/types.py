@@ -80,6 +80,13 @@ class Prediction(TypedDict, total=False):
     """Left, top, right, bottom of a table's cells in pixels, in reading order; rows filled up with NaN."""
 
 
+class Explained(Prediction, total=False):
+    """A prediction with what only a picture of it needs; nothing of this is written to files."""
+
+    attention: Float[Tensor, "b t w"]
+    """How much each token of the text looked at each column of pixels, rows filled up with NaN."""
+
+
 @dataclass(frozen=True)
 class Cell:
     """A cell of a table: what stands in it, and where.
@@ -308,6 +315,7 @@ class Task(Protocol):
 
     A task may say ``pointwise = True``: ``decide`` looks at each place alone, so that slabs can be decided in turn.
     A task whose outputs are no maps of the image (text, tables) says ``dense = False`` and has no inference procedure.
+    A task may ``explain(outputs, batch, prediction)``: give what only a picture of the prediction needs.
     """
 
     def __call__(self, features: Features, size: Sequence[int]) -> Tensor:

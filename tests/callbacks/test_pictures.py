@@ -41,6 +41,18 @@ def test_samples_are_drawn_without_their_padding(tmp_path, make, fake):
     assert prediction["count"].shape == ()
 
 
+def test_pictures_show_what_a_task_explains(tmp_path, make, fake):
+    module = fake.Module()
+    task = module.network.tasks["segmentation"]
+    module.network.encode = lambda image: [image]
+    task.forward = lambda features, size: features[0]
+    task.explain = lambda outputs, batch, prediction: {"brightest": outputs.amax((1, 2, 3)) + prediction["count"]}
+    make(tmp_path, [PredictionPictures(count=2)], max_epochs=1).fit(module, *fake.loaders())
+    for sample, prediction in task.seen:
+        assert prediction["brightest"] == sample["image"].max()
+        assert prediction["mask"].shape == (5, 7)
+
+
 @pytest.mark.parametrize(("every", "epochs"), [(2, ["epoch_0001"]), (5, [])])
 def test_every_n_epochs(tmp_path, make, fake, every, epochs):
     run(tmp_path, make, fake, PredictionPictures(every_n_epochs=every))

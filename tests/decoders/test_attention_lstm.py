@@ -33,6 +33,7 @@ def test_a_step_is_the_formula() -> None:
     torch.testing.assert_close(logits[:, 0], decoder.head(torch.cat([hidden, glimpse], 1)))
     torch.testing.assert_close(state.attention[0, 0, :3], scores.softmax(0))
     assert state.attention[0, 0, 3:].tolist() == [0, 0]
+    assert torch.equal(decoder.attention(cells, torch.tensor([[2]]), valid), state.attention)
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ from visionkit.errors import ConfigError, DataError
 from visionkit.generation.beam import beam
 from visionkit.generation.ctc import ctc_greedy
 from visionkit.generation.greedy import greedy
-from visionkit.network import Network
+from visionkit.network import Network, explained
 from visionkit.tasks.handwriting import TextRecognition
 from visionkit.tasks.readers import ColumnReader, TokenReader
 from visionkit.text.batches import from_code_points
@@ -182,6 +182,36 @@ def test_what_is_written_is_learnt(reader) -> None:
         optimizer.step()
     read = from_code_points(network.eval().predict(batch)["handwriting"]["text"])
     assert read == batch["text"]
+
+
+@pytest.mark.parametrize("reader", [TOKENS["transformer"], TOKENS["attention"]])
+@pytest.mark.parametrize("stride", [None, 8, 2])
+@torch.no_grad()
+def test_attention_is_told_by_pixels_and_drawn(reader, stride) -> None:
+    network = make(partial(reader, decoder=partial(reader.keywords["decoder"], stride=stride))).eval()
+    task, one = network.named_tasks["handwriting"], sample(61, "abc", 9)
+    prediction = {"text": torch.tensor([ord(letter) for letter in "ab c"])}
+    known = explained(network, "handwriting", one, prediction)
+    assert known["attention"].shape == (4, 61)
+    step = stride or 4
+    total = known["attention"].sum(1) + (-61 % step) * known["attention"][:, -1]  # the last cell reaches beyond
+    torch.testing.assert_close(total, torch.ones(4))
+    assert task.draw(one, known).shape[0] > task.draw(one, prediction).shape[0]
+    empty = explained(network, "handwriting", one, {"text": torch.zeros(0, dtype=torch.int64)})
+    assert task.draw(one, empty).shape[2] == 3
+    batch = collate([one, sample(20, "b")])
+    outputs = task(network.encode(batch["image"]), batch["image"].shape[2:])
+    texts = {"text": torch.tensor([[97, 98, 32, 99], [98, -1, -1, -1]])}
+    both = task.explain(outputs, batch, texts)["attention"]
+    torch.testing.assert_close(both[0], known["attention"])
+    assert both[1, 1:].isnan().all()
+    assert (both[1, 0, 24:] == 0).all()
+
+
+def test_columns_explain_nothing() -> None:
+    network = make().eval()
+    prediction = {"text": torch.tensor([97])}
+    assert explained(network, "handwriting", sample(30, "a"), prediction) == prediction
 
 
 @pytest.mark.parametrize(

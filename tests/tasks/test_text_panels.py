@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from visionkit.tasks.text_panels import _MISSING, _RIGHT, _WRONG, page, pieces
+from visionkit.tasks.text_panels import _WRONG, MISSING, RIGHT, page, pieces
 
 
 def line(width: int, height: int = 32) -> dict:
@@ -16,8 +16,8 @@ def colors_of(picture: np.ndarray) -> set[tuple[int, ...]]:
 def test_errors_are_in_colour() -> None:
     read, written = pieces("hxllo", "hello!")
     assert [piece.text for piece in read] == ["h", "x", "llo"]
-    assert [piece.color for piece in read] == [_RIGHT, _WRONG, _RIGHT]
-    assert written[-1] == ("!", _MISSING)
+    assert [piece.color for piece in read] == [RIGHT, _WRONG, RIGHT]
+    assert written[-1] == ("!", MISSING)
     right, wrong = (page({**line(300), "text": "hello"}, found) for found in ("hello", "hallo"))
     assert _WRONG not in colors_of(right)
     assert _WRONG in colors_of(wrong)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from visionkit.datasets.unbatch import prediction_of, sample_of
 from visionkit.loggers.pictures import log_picture
+from visionkit.network import explained
 
 Picture = UInt8[np.ndarray, "h w 3"]
 _GAP_PX = 8
@@ -52,7 +53,9 @@ class PredictionPictures(Callback):
         for name, prediction in outputs.items():
             drawn, task = self._drawn.setdefault(name, []), network.tasks[name]
             for index in range(min(self.count - len(drawn), len(batch["image"]))):
-                drawn.append(task.draw(sample_of(batch, index), prediction_of(prediction, batch, index)))
+                sample = sample_of(batch, index)
+                own = explained(network, name, sample, prediction_of(prediction, batch, index))
+                drawn.append(task.draw(sample, own))
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves and logs one sheet for each task."""

@@ -133,6 +133,13 @@ class AttentionLSTM(nn.Module):
         logits = self.head(self.dropout(torch.stack(outputs, 1)))
         return logits, LSTMState(state.seen, history, attention, state.lengths + tokens.shape[1])
 
+    @torch.no_grad()
+    def attention(
+        self, memory: Float[Tensor, "b n c"], tokens: Int64[Tensor, "b t"], valid: Bool[Tensor, "b n"] | None = None
+    ) -> Float[Tensor, "b t n"]:
+        """How much is looked at each place to choose the token after each of these."""
+        return self.step(tokens, self.start(memory, valid))[1].attention
+
     def _look(self, hidden: Float[Tensor, "b c"], seen: Seen) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b c"]]:
         scores = self.score((seen.keys + self.query(hidden)[:, None]).tanh())[..., 0]
         if seen.valid is not None:

@@ -12,7 +12,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from visionkit.datasets.collate import to_device
 from visionkit.datasets.unbatch import prediction_of
-from visionkit.network import Network
+from visionkit.network import Network, explained
 from visionkit.types import Batch, Sample
 
 
@@ -147,10 +147,11 @@ def _draw(network: Network, name: str, sample: Sample, collate: Callable[[list[S
     batch = to_device(collate([sample]), device)
     training = network.training
     network.eval()
-    prediction = network.predict(batch, [name])[name]
+    prediction = prediction_of(network.predict(batch, [name])[name], batch, 0)
+    prediction = explained(network, name, sample, prediction)
     network.train(training)
     task: Any = network.tasks[name]
-    return task.draw(sample, prediction_of(prediction, batch, 0))
+    return task.draw(sample, prediction)
 
 
 def _choose(scores: list[_Scored], count: int) -> list[tuple[str, _Scored]]:

@@ -10,15 +10,16 @@ from rapidfuzz.distance import Levenshtein
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
+from visionkit import drawing
 from visionkit.errors import ConfigError, DataError, nearest
 from visionkit.layers.padding import cut
 from visionkit.layers.strides import per_axis
 from visionkit.metrics.text import reading
-from visionkit.tasks import text_panels
+from visionkit.tasks import attention_panels, text_panels
 from visionkit.tasks.readers import Reader
 from visionkit.text.batches import from_code_points, to_code_points
 from visionkit.text.tokenizers import CharacterTokenizer, Tokenizer
-from visionkit.types import Batch, Features, Inference, Monitor, Prediction, Sample
+from visionkit.types import Batch, Explained, Features, Inference, Monitor, Prediction, Sample
 
 
 class TextRecognition(nn.Module):
@@ -87,6 +88,13 @@ class TextRecognition(nn.Module):
             "text_confidence": decoded.confidence,
         }
 
+    def explain(self, outputs: Tensor, batch: Batch, prediction: Prediction) -> Explained:
+        """``attention`` of what was read, where the reader can tell it."""
+        look = getattr(self.reader, "attention", None)
+        ids = [self._tokens(text) for text in from_code_points(prediction["text"])]
+        attention = None if look is None else look(outputs, ids, _valid(batch))
+        return {} if attention is None else {"attention": attention}
+
     def update(self, prediction: Prediction, batch: Batch) -> None:
         """Adds every text to the metrics."""
         ids = [self._tokens(text) for text in batch["text"]]
@@ -98,10 +106,14 @@ class TextRecognition(nn.Module):
         read = from_code_points(prediction["text"])
         return [-character_errors(found, true) for found, true in zip(read, batch["text"], strict=True)]
 
-    def draw(self, sample: Sample, prediction: Prediction | None = None) -> UInt8[np.ndarray, "h w 3"]:
-        """The line over what was read of it, errors in colour, and the truth."""
+    def draw(self, sample: Sample, prediction: Prediction | Explained | None = None) -> UInt8[np.ndarray, "h w 3"]:
+        """The line over what was read of it, errors in colour, the truth, and where each token looked if that is known."""
         found = None if prediction is None else from_code_points(prediction["text"][None])[0]
-        return text_panels.page(sample, found, self.right_to_left)
+        page = text_panels.page(sample, found, self.right_to_left)
+        if prediction is None or not found or "attention" not in prediction:
+            return page
+        tokens = [self.tokenizer.decode([number]) for number in self._tokens(found)]
+        return drawing.stacked([page, attention_panels.looks(sample, tokens, prediction["attention"].numpy())])
 
     def _tokens(self, text: str) -> list[int]:
         """Ids of a text. In evaluation characters that have none are left out: the loss cannot ask for them."""

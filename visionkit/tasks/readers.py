@@ -15,6 +15,7 @@ from torchmetrics import Metric
 
 from visionkit.errors import ConfigError
 from visionkit.generation.result import Decoded
+from visionkit.layers.strides import per_axis
 from visionkit.layers.valid import valid_cells
 from visionkit.losses.ctc import ctc_loss, unalignable
 from visionkit.losses.sequence import token_cross_entropy
@@ -27,7 +28,10 @@ Line = Float[Tensor, "b c h w"]
 
 
 class Reader(Protocol):
-    """Built as ``reader(channels=, stride=, tokenizer=, right_to_left=)`` of the map that is read."""
+    """Built as ``reader(channels=, stride=, tokenizer=, right_to_left=)`` of the map that is read.
+
+    A reader may also tell ``attention(line, ids, valid)``, as ``TokenReader`` does.
+    """
 
     def __call__(self, line: Line) -> Tensor:
         """Raw outputs: what ``decide`` needs and an exported model gives."""
@@ -162,7 +166,7 @@ class TokenReader(nn.Module):
         super().__init__()
         _refuse(search, "logits", "tokens", "generation=greedy, beam, diverse_beam or speculative")
         shape = {"channels": [channels], "strides": [stride], "spatial_dims": 2}
-        self.decoder = decoder(**shape, vocabulary=tokenizer.size)
+        self.decoder, self.stride = decoder(**shape, vocabulary=tokenizer.size), stride
         self.search, self.tokenizer, self.smoothing, self.weight = search, tokenizer, smoothing, weight
 
     def forward(self, line: Line) -> Line:
@@ -181,6 +185,25 @@ class TokenReader(nn.Module):
         """The tokens that the procedure finds."""
         memory, real = self.decoder.memory([outputs], valid)
         return self.search(self.decoder, memory, real, start=self.tokenizer.start, end=self.tokenizer.end)
+
+    def attention(
+        self, line: Line, ids: Sequence[Sequence[int]], valid: Bool[Tensor, "b h w"]
+    ) -> Float[Tensor, "b t w"] | None:
+        """How much the decoder looks at each column of pixels for each token; None where it cannot tell.
+
+        Rows with fewer tokens are filled up with NaN.
+        """
+        if not hasattr(self.decoder, "attention"):
+            return None
+        memory, real = self.decoder.memory([line], valid)
+        inputs = teacher_forced(ids, self.tokenizer)[0].to(line.device)
+        shares = self.decoder.attention(memory, inputs, real)[:, :-1].float()
+        step, of_map = per_axis(self.decoder.stride, 2)[1], per_axis(self.stride, 2)[1]
+        columns = shares.unflatten(2, (-1, -(-line.shape[3] * of_map // step))).sum(2)
+        pixels = columns.repeat_interleave(step, 2)[..., : valid.shape[2]] / step
+        for row, own in zip(pixels, ids, strict=True):
+            row[len(own) :] = torch.nan
+        return pixels
 
     def unalignable(self, ids: Sequence[Sequence[int]], valid: Bool[Tensor, "b h w"]) -> list[int]:
         """None: a sequence may be as long as it wants."""

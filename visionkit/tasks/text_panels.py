@@ -15,8 +15,8 @@ from visionkit import drawing
 from visionkit.layers.valid import real_size
 from visionkit.types import Sample
 
-_RIGHT, _WRONG, _EXTRA, _MISSING = (40, 40, 40), (205, 40, 30), (150, 60, 190), (20, 110, 200)
-_PAPER, _GAP, _FONT_PX = (255, 255, 255), 6, 20
+RIGHT, _WRONG, _EXTRA, MISSING = (40, 40, 40), (205, 40, 30), (150, 60, 190), (20, 110, 200)
+_PAPER, _GAP, FONT_PX = (255, 255, 255), 6, 20
 _WIDEST_PX = 1600
 _FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "/Library/Fonts", "/System/Library/Fonts", "C:/Windows/Fonts")
 _NOTHING = "\u2205"
@@ -34,24 +34,29 @@ def page(sample: Sample, found: str | None, right_to_left: bool = False) -> UInt
 
     Against the truth characters that are wrong are red, those too many violet, and missing ones blue in the truth.
     """
-    real = tuple(slice(0, length) for length in real_size(sample["valid"])) if "valid" in sample else (...,)
-    image = _fitted(drawing.to_uint8_rgb(sample["image"][(slice(None), *real)]))
+    image = line_of(sample)
     true = sample.get("text")
     rows = []
     if found is not None:
         caption = "read" if true is None else f"read, CER {_rate(found, true):.2f}"
         rows.append((caption, pieces(found, true)[0]))
     if true is not None:
-        rows.append(("written", pieces(found, true)[1] if found is not None else [Piece(true, _RIGHT)]))
+        rows.append(("written", pieces(found, true)[1] if found is not None else [Piece(true, RIGHT)]))
     strips = [_strip(caption, parts, image.shape[1], right_to_left) for caption, parts in rows]
     return drawing.stacked([image, *strips])
+
+
+def line_of(sample: Sample) -> UInt8[np.ndarray, "h w 3"]:
+    """The line without padding, small ones enlarged and wide ones reduced."""
+    real = tuple(slice(0, length) for length in real_size(sample["valid"])) if "valid" in sample else (...,)
+    return _fitted(drawing.to_uint8_rgb(sample["image"][(slice(None), *real)]))
 
 
 def pieces(found: str, true: str | None) -> tuple[list[Piece], list[Piece]]:
     """What was read, and what is written, in runs of one colour."""
     if true is None:
-        return [Piece(found, _RIGHT)], []
-    colors = {"equal": _RIGHT, "replace": _WRONG, "delete": _EXTRA, "insert": _MISSING}
+        return [Piece(found, RIGHT)], []
+    colors = {"equal": RIGHT, "replace": _WRONG, "delete": _EXTRA, "insert": MISSING}
     read, written = [], []
     for step in Levenshtein.opcodes(found, true):
         read.append(Piece(found[step.src_start : step.src_end], colors[step.tag]))
@@ -77,8 +82,8 @@ def _fitted(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
 def _strip(caption: str, parts: Sequence[Piece], width: int, from_right: bool) -> UInt8[np.ndarray, "h w 3"]:
     """A caption and text below it, broken into lines where it is longer than ``width``."""
     caption_font = ImageFont.load_default(12)
-    lines = _broken(parts or [Piece(_NOTHING, _MISSING)], max(width, 12 * _FONT_PX))
-    height = 18 + len(lines) * (_FONT_PX + 10) + _GAP
+    lines = _broken(parts or [Piece(_NOTHING, MISSING)], max(width, 12 * FONT_PX))
+    height = 18 + len(lines) * (FONT_PX + 10) + _GAP
     widest = max([width, *(sum(_length(piece.text) for piece in line) + 2 * _GAP for line in lines)])
     strip = Image.new("RGB", (int(np.ceil(widest)), height), _PAPER)
     draw, top = ImageDraw.Draw(strip), 18
@@ -87,9 +92,9 @@ def _strip(caption: str, parts: Sequence[Piece], width: int, from_right: bool) -
         left = float(strip.width - _GAP if from_right else _GAP)
         for piece in line:
             left -= _length(piece.text) if from_right else 0
-            _write(draw, (left, top), piece)
+            write(draw, (left, top), piece)
             left += 0 if from_right else _length(piece.text)
-        top += _FONT_PX + 10
+        top += FONT_PX + 10
     return np.asarray(strip)
 
 
@@ -111,12 +116,12 @@ def _broken(parts: Sequence[Piece], width: float) -> list[list[Piece]]:
     return lines
 
 
-def _write(draw: ImageDraw.ImageDraw, place: tuple[float, float], piece: Piece) -> None:
+def write(draw: ImageDraw.ImageDraw, place: tuple[float, float], piece: Piece) -> None:
     """Text with a fine line below what is not right, so that colour is not all that tells, and spaces can be seen."""
     left, top = place
     wide = _length(piece.text)
-    if piece.color != _RIGHT:
-        bottom = top + _FONT_PX + 6
+    if piece.color != RIGHT:
+        bottom = top + FONT_PX + 6
         draw.line((left, bottom, left + max(2, wide - 1), bottom), fill=piece.color, width=2)
     for font, run in _runs(piece.text):
         draw.text((left, top), run, fill=piece.color, font=font)
@@ -146,12 +151,12 @@ def _has(number: int, character: str) -> bool:
 @lru_cache(64)
 def _font(number: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     if number == 0:
-        return ImageFont.load_default(_FONT_PX)
+        return ImageFont.load_default(FONT_PX)
     layout = ImageFont.Layout.RAQM if features.check("raqm") else ImageFont.Layout.BASIC
     try:
-        return ImageFont.truetype(_files()[number - 1], _FONT_PX, layout_engine=layout)
+        return ImageFont.truetype(_files()[number - 1], FONT_PX, layout_engine=layout)
     except OSError:
-        return ImageFont.load_default(_FONT_PX)
+        return ImageFont.load_default(FONT_PX)
 
 
 @lru_cache(1)
