@@ -46,7 +46,7 @@ def test_lines_of_any_size_and_number(reader, tmp_path: Path) -> None:
 @pytest.mark.parametrize("right_to_left", [False, True])
 def test_lines_in_rows_of_any_size_and_number(right_to_left: bool, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    body = ConvEncoder((4, 6), (4, 2), in_chans=1)
+    body = ConvEncoder((4, 6), (4, 2), spatial_dims=2, in_chans=1)
     encoder = LineBlocks(body, height=16, row_px=32, rows=3, right_to_left=right_to_left)
     task = partial(TextRecognition, reader=READERS["columns"], line_map=partial(LineMap, column_px=8))
     network = Network(encoder, {"handwriting": task}, {"text": Charset(("a", "b"))}).eval()

@@ -279,4 +279,6 @@ def test_a_plain_model_without_a_pyramid_gives_its_last_block():
     assert (encoder.channels, encoder.strides) == ((64,), (16,))
     tokens = encoder.body.model.forward_features(encoder.normalize(image))  # its own last norm is taken off
     tokens = tokens[:, -24:]  # those before are no patches
-    torch.testing.assert_close(found.flatten(2).transpose(1, 2), torch.nn.functional.layer_norm(tokens, (64,)), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        found.flatten(2).transpose(1, 2), torch.nn.functional.layer_norm(tokens, (64,)), atol=1e-4, rtol=1e-4
+    )

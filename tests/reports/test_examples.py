@@ -139,6 +139,17 @@ def test_pictures_are_drawn_from_the_sample_and_its_own_prediction(tmp_path):
     assert module.network.training
 
 
+def test_pictures_show_what_a_task_explains(tmp_path):
+    sources = {"x": source([0.25])}
+    collector, module = evaluate(tmp_path, sources)
+    network = module.network
+    network.encode = lambda image: [image]
+    network.tasks["a"].forward = lambda features, size: features[0]
+    network.tasks["a"].explain = lambda outputs, batch, prediction: {"level": outputs.mean((1, 2, 3)) * 2}
+    drawn = draw_examples(network, collector.chosen(sources), sources, collate)
+    assert [int(e.picture[0, 0, 0]) for e in drawn["a"]] == [50]
+
+
 def test_the_scores_of_all_processes_are_put_together(tmp_path, monkeypatch):
     first, second = {"x": source([0.5, 0.7])}, {"x": source([0.1], "z")}
     mine, other = evaluate(tmp_path, first)[0], evaluate(tmp_path, second)[0]

@@ -1,6 +1,7 @@
-"""Any encoder of pictures as one of long lines of text: the line is cut into rows, which make one picture (BlockProcessor
-of HATFormer, arXiv 2410.02179)."""
+"""Any encoder of pictures as one of long lines of text: the line is cut into rows, which make one picture
+(BlockProcessor of HATFormer, arXiv 2410.02179)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,10 @@ class LineBlocks(nn.Module):
         self.right_to_left = right_to_left
         self.channels, self.strides, self.in_chans = tuple(body.channels), tuple(body.strides), body.in_chans
         self.step = per_axis(self.strides[-1], 2)
-        if rows < 1 or any(length < step or length % step for length, step in zip((height, row_px), self.step)):
+        whole = all(
+            length >= step and length % step == 0 for length, step in zip((height, row_px), self.step, strict=True)
+        )
+        if rows < 1 or not whole:
             what = f"{rows} rows of {height} x {row_px} pixels are no whole cells of {self.step[0]} x {self.step[1]}"
             raise ConfigError("C180", "encoder.height, encoder.row_px", what, "give multiples of the coarsest stride")
         load_encoder(self, weights)
@@ -82,7 +86,7 @@ class LineBlocks(nn.Module):
         cells = (width * self.height + height * step // 2) // (height * step)
         return torch.sym_max(torch.sym_min(cells, most), 1) * step
 
-    def _strip(self, features: Tensor, stride: Stride, width: int, size: tuple[int, int]) -> Tensor:
+    def _strip(self, features: Tensor, stride: Stride, width: int, size: Sequence[int]) -> Tensor:
         """A map of the rows as one of the image."""
         rows, columns = per_axis(stride, 2)
         strip = cut(in_line(features, self.rows), (self.height // rows, width // columns))

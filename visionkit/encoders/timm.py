@@ -21,8 +21,8 @@ class TimmEncoder(nn.Module):
 
     A model with maps at several strides gives these maps, of equal strides the deepest. A model with one stride
     throughout (ViT and its kin) gives up to four levels from blocks evenly spaced over its depth, through
-    SimplePyramid, or the map of its last block alone. The image is normalised by the mean and deviation that timm states for the model, whether or
-    not its weights are loaded.
+    SimplePyramid, or the map of its last block alone. The image is normalised by the mean and deviation that timm
+    states for the model, whether or not its weights are loaded.
 
     Args:
         model: name in timm, with or without a tag: ``resnet18``, ``resnet18.a1_in1k``.

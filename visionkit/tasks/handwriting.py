@@ -1,7 +1,7 @@
 """Recognition of text, written or printed: a line or a word of a picture to its characters."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -106,14 +106,15 @@ class TextRecognition(nn.Module):
         read = from_code_points(prediction["text"])
         return [-character_errors(found, true) for found, true in zip(read, batch["text"], strict=True)]
 
-    def draw(self, sample: Sample, prediction: Prediction | Explained | None = None) -> UInt8[np.ndarray, "h w 3"]:
-        """The line over what was read of it, errors in colour, the truth, and where each token looked if that is known."""
+    def draw(self, sample: Sample, prediction: Prediction | None = None) -> UInt8[np.ndarray, "h w 3"]:
+        """The line over what was read of it, errors in colour, the truth, and where each token looked if known."""
         found = None if prediction is None else from_code_points(prediction["text"][None])[0]
         page = text_panels.page(sample, found, self.right_to_left)
-        if prediction is None or not found or "attention" not in prediction:
+        attention = cast(Explained, prediction or {}).get("attention")
+        if attention is None or not found:
             return page
         tokens = [self.tokenizer.decode([number]) for number in self._tokens(found)]
-        return drawing.stacked([page, attention_panels.looks(sample, tokens, prediction["attention"].numpy())])
+        return drawing.stacked([page, attention_panels.looks(sample, tokens, attention.numpy())])
 
     def _tokens(self, text: str) -> list[int]:
         """Ids of a text. In evaluation characters that have none are left out: the loss cannot ask for them."""

@@ -42,7 +42,8 @@ class Subwords:
     def __post_init__(self) -> None:
         if self.size < len(LETTERS):
             what = f"{self.size} subwords are fewer than the {len(LETTERS)} bytes"
-            raise ConfigError("C179", "dataset.layout.text.subwords.size", what, "give a larger size, or tokenizer=bytes")
+            fix = "give a larger size, or tokenizer=bytes"
+            raise ConfigError("C179", "dataset.layout.text.subwords.size", what, fix)
 
     def merges(self, texts: Iterable[str]) -> Merges:
         """Pairs that are joined, the first first; ``texts`` are in the normal form. ConfigError C181 for the file."""
@@ -87,9 +88,7 @@ def _library(tokens: Iterable[str] = (), merges: Merges = ()) -> Library:
 def _learnt(texts: Iterable[str], size: int, least: int) -> Merges:
     library = _library()
     alphabet = list(LETTERS.values())
-    trainer = trainers.BpeTrainer(
-        vocab_size=size, min_frequency=least, initial_alphabet=alphabet, show_progress=False
-    )
+    trainer = trainers.BpeTrainer(vocab_size=size, min_frequency=least, initial_alphabet=alphabet, show_progress=False)
     library.train_from_iterator(texts, trainer)
     return tuple((first, second) for first, second in json.loads(library.to_str())["model"]["merges"])
 
