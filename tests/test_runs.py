@@ -123,3 +123,11 @@ def test_paths_of_the_data_are_saved_absolute(tmp_path: Path) -> None:
     saved = load_config(tmp_path).dataset
     assert saved.root == str(Path.cwd() / "mine")
     assert saved.layout.classes == str(Path.cwd() / "lists/all.yaml")
+
+
+def test_paths_of_charsets_and_subwords_are_saved_absolute(tmp_path: Path) -> None:
+    words = ["dataset=line_folder", "dataset.layout.text.charset=lists/all.txt", "tokenizer=subwords"]
+    save_config(compose("train", [*words, "dataset.layout.text.subwords.file=lists/merges.txt"]), tmp_path)
+    text = load_config(tmp_path).dataset.layout.text
+    assert text.charset == str(Path.cwd() / "lists/all.txt")
+    assert text.subwords.file == str(Path.cwd() / "lists/merges.txt")

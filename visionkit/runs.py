@@ -22,7 +22,7 @@ _FREE = ("run", "resume", "logger", "callbacks", "trainer", "checkpoint", "worke
 _DECISIVE = ["max_epochs", "max_steps", "accumulate_grad_batches", "devices", "num_nodes", "precision"]
 _DECISIVE += ["gradient_clip_val", "gradient_clip_algorithm", "limit_train_batches", "overfit_batches"]
 """Options of the trainer that change the weights."""
-_PATHS = {"root", "classes"}
+_PATHS = {"root", "classes", "charset", "file"}
 """Keys of a dataset that name a file or folder wherever their value is text."""
 
 
