@@ -146,6 +146,18 @@ def test_fewer_sequences_than_asked_for():
     assert hypotheses(decoder, memory[:0], valid[:0], **IDS)[0].tokens.shape == (0, 0)
 
 
+@pytest.mark.parametrize("width", range(2, 8))
+def test_what_has_ended_fills_no_free_places(width):
+    decoder, (memory, valid) = tiny_decoder(), tiny_memory()
+    two = Automaton([[0, 1, -1, -1, -1], [-1, -1, 2, -1, -1], [-1, -1, -1, 3, -1], [3, -1, -1, -1, -1]])
+    options = {"width": width, "count": width, "max_length": 6, "constraint": two}
+    found = hypotheses(decoder, memory, valid, **IDS, **options)
+    for row in range(3):
+        possible = [each.rows()[row] for each in found if each.log_prob[row] > -torch.inf]
+        assert sorted(possible) == [[], [1, 2, 3]]
+        assert sum(float(each.confidence[row]) for each in found) == pytest.approx(1)
+
+
 @pytest.mark.parametrize(
     ("options", "code"), [({"width": 0}, "C173"), ({"groups": 2}, "C175"), ({"length_penalty": -1.0}, "C176")]
 )

@@ -89,17 +89,20 @@ class Search:
         count, groups, width = beams.log_prob.shape
         rows = torch.arange(len(step), device=step.device).view(count, -1).expand(count, groups * width)
         step = step[rows].view(count, groups, width, -1)
-        parents, tokens = self._chosen(beams, step)
-        grown = _grown(beams, step, parents, tokens, self.end)
+        parents, tokens, totals = self._chosen(beams, step)
+        grown = _grown(beams, step, parents, tokens, totals, self.end)
         offsets = torch.arange(groups, device=step.device)[:, None] * width
         self._follow(rows.gather(1, (parents + offsets).flatten(1)).flatten(), tokens.flatten())
         return grown
 
-    def _chosen(self, beams: Beams, step: Float[Tensor, "b g w v"]) -> tuple[Tensor, Tensor]:
-        """For each new hypothesis its parent within the group, and its token; ended ones take the end again."""
+    def _chosen(self, beams: Beams, step: Float[Tensor, "b g w v"]) -> tuple[Tensor, Tensor, Tensor]:
+        """For each new hypothesis its parent within the group, its token and its log-probability.
+
+        Ended ones take the end again. Where there are too few, what is impossible fills the places, at -inf.
+        """
         count, groups, width, vocabulary = step.shape
         used = step.new_zeros(count, vocabulary)
-        parents, tokens = [], []
+        parents, tokens, totals = [], [], []
         for group in range(groups):
             ended, log_prob = beams.ended[:, group], beams.log_prob[:, group]
             total = (log_prob[..., None] + step[:, group]).masked_fill(ended[..., None], -torch.inf)
@@ -109,11 +112,13 @@ class Search:
             scores = scores - self.diversity * used[:, None] * (~ended)[..., None]
             best = scores.flatten(1).topk(width, dim=1).indices
             parent, token = best // vocabulary, best % vocabulary
-            grows = ~ended.gather(1, parent) & (total.flatten(1).gather(1, best) > -torch.inf)
+            reached = total.flatten(1).gather(1, best)
+            grows = ~ended.gather(1, parent) & (reached > -torch.inf)
             used = used.scatter_add(1, token, grows.to(used.dtype))
             parents.append(parent)
             tokens.append(token)
-        return torch.stack(parents, 1), torch.stack(tokens, 1)
+            totals.append(reached)
+        return torch.stack(parents, 1), torch.stack(tokens, 1), torch.stack(totals, 1)
 
     def _follow(self, rows: Int64[Tensor, "r"], tokens: Int64[Tensor, "r"]) -> None:
         self.rule = self.constraint.advance(self.rule[rows], tokens)
@@ -129,7 +134,7 @@ def _normalised(log_prob: Tensor, lengths: Tensor, penalty: float) -> Tensor:
     return log_prob if penalty == 0 else log_prob / lengths.clamp(min=1).to(log_prob.dtype) ** penalty
 
 
-def _grown(beams: Beams, step: Tensor, parents: Tensor, tokens: Tensor, end: int) -> Beams:
+def _grown(beams: Beams, step: Tensor, parents: Tensor, tokens: Tensor, totals: Tensor, end: int) -> Beams:
     """The hypotheses that were chosen."""
     ended, length = beams.ended.gather(2, parents), beams.tokens.shape[-1]
     log_prob = step.flatten(2).gather(2, parents * step.shape[3] + tokens)
@@ -138,7 +143,7 @@ def _grown(beams: Beams, step: Tensor, parents: Tensor, tokens: Tensor, end: int
     return Beams(
         torch.cat([beams.tokens.gather(2, history), new[..., None]], 3),
         torch.cat([beams.log_probs.gather(2, history), log_prob.masked_fill(ended, torch.nan)[..., None]], 3),
-        beams.log_prob.gather(2, parents) + log_prob.masked_fill(ended, 0),
+        totals,
         beams.lengths.gather(2, parents) + (~ended).long(),
         ended | (new == end),
     )
