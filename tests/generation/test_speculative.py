@@ -11,6 +11,7 @@ from visionkit.generation.constraints import Automaton
 from visionkit.generation.greedy import greedy
 from visionkit.generation.ngram_draft import NGramDraft
 from visionkit.generation.speculative import speculative
+from visionkit.layers.positions import LearnedPositions
 
 IDS = {"start": START, "end": END}
 
@@ -71,6 +72,14 @@ def test_probabilities_and_rows_that_drift_apart():
             speculative(decoder, memory, valid, **IDS, max_length=40, temperature=1.7),
             greedy(decoder, memory, valid, **IDS, max_length=40, temperature=1.7),
         )
+
+
+def test_no_row_needs_positions_beyond_the_greatest_length():
+    for seed in range(6):
+        decoder = tiny_decoder(seed, positions=partial(LearnedPositions, longest=40))
+        memory, valid = tiny_memory(seed, count=8)
+        expected = greedy(decoder, memory, valid, **IDS, max_length=40)
+        same(speculative(decoder, memory, valid, **IDS, max_length=40), expected)
 
 
 def test_under_a_constraint():

@@ -44,7 +44,8 @@ def speculative(
     if rows:
         state, rule = decoder.start(memory, valid), constraint.start(len(rows), memory.device)
     while going:
-        drafts = [row.guess() for row in going]
+        room = min(row.left for row in going) - 1  # rows stand side by side: none may reach beyond the greatest length
+        drafts = [row.guess()[:room] for row in going]
         tokens = _side_by_side([[row.last, *guess] for row, guess in zip(going, drafts, strict=True)], memory.device)
         logits, state = decoder.step(tokens, state)
         allowed, rules = _along(constraint, rule, tokens)
@@ -79,12 +80,17 @@ class _Row:
         self.ended = False
 
     @property
+    def left(self) -> int:
+        """How many tokens may still come."""
+        return self.room - len(self.tokens)
+
+    @property
     def over(self) -> bool:
-        return self.ended or len(self.tokens) >= self.room
+        return self.ended or self.left <= 0
 
     def guess(self) -> list[int]:
-        """A draft, cut where the sequence would be: one token comes after it in any case."""
-        guess = self.draft.propose()[: self.room - len(self.tokens) - 1]
+        """A draft, cut where the sequence would end."""
+        guess = self.draft.propose()
         return guess[: guess.index(self.end)] if self.end in guess else guess
 
     def take(self, guess: list[int], chosen: list[int], log_probs: list[float]) -> int:
