@@ -11,6 +11,7 @@ from visionkit.datasets.check import check
 from visionkit.datasets.page_lines import Region, cut_out, points
 from visionkit.datasets.page_xml import PageXml, parse_page
 from visionkit.datasets.text_rules import TextRules
+from visionkit.datasets.text_size import ToHeight, size_groups
 from visionkit.errors import ConfigError, DataError
 
 ALTO = """<alto xmlns="http://www.loc.gov/standards/alto/ns-v4#">
@@ -147,9 +148,40 @@ def test_straightened_lines_are_level(slope: float) -> None:
 def test_points_as_they_are_written() -> None:
     assert points("1,2 3,4") == points("1 2 3 4") == ((1, 2), (3, 4))
     assert points("") == ()
-    for wrong in ("1 2 3", "a,b", "nan,1"):
+    for wrong in ("1 2 3", "a,b"):
         with pytest.raises(ValueError, match=r"points|could not convert"):
             points(wrong)
+
+
+@pytest.mark.parametrize(
+    ("layout", "xml", "old", "new"),
+    [
+        (Alto, ALTO, "10,5 40,5", "nan,5 40,5"),
+        (Alto, ALTO, 'HPOS="10"', 'HPOS="nan"'),
+        (PageXml, PAGE, "10,5 40,5", "nan,5 40,5"),
+        (PageXml, PAGE, 'x="10"', 'x="inf"'),
+    ],
+)
+def test_places_that_are_nowhere(tmp_path: Path, layout: type[Alto], xml: str, old: str, new: str) -> None:
+    put(tmp_path, xml.replace(old, new))
+    (found,) = check(layout(tmp_path, "train", 1, RULES, fractions=(1, 0, 0)))
+    assert found.code == "D126"
+
+
+@LAYOUTS
+def test_lines_without_a_place_have_no_size(tmp_path: Path, layout: type[Alto], xml: str) -> None:
+    put(tmp_path, xml)
+    lines = layout(tmp_path, "train", 1, RULES, fractions=(1, 0, 0))
+    with pytest.raises(DataError, match="D128"):
+        lines.size(2)
+    groups = size_groups(lines, [ToHeight(32)], 64)
+    assert [place for place, group in enumerate(groups) if group == 0] == [2]
+
+
+def test_lines_from_top_to_bottom_are_not_levelled() -> None:
+    page = np.random.default_rng(0).integers(0, 256, (400, 20, 1), dtype=np.uint8)
+    region = Region(((0, 0), (20, 0), (20, 400), (0, 400)), ((9, 0), (10, 400)))
+    assert np.array_equal(cut_out(page, region, along_polygon=False, straighten=True), page)
 
 
 def test_readings_of_a_page(tmp_path: Path) -> None:

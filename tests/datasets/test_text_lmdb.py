@@ -66,6 +66,8 @@ def test_damaged_entries_lose_one_word_each(tmp_path: Path) -> None:
         writing.delete(b"image-000000004")
     found = [(finding.code, finding.key[-1]) for finding in check(TextLmdb(tmp_path, "train"))]
     assert found == [("D16", "2"), ("D120", "3"), ("D130", "4"), ("D130", "5")]
+    with pytest.raises(DataError, match="D130"):
+        TextLmdb(tmp_path, "train").size(4)
 
 
 def test_databases_that_are_none(tmp_path: Path) -> None:

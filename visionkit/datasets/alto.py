@@ -1,31 +1,21 @@
 """ALTO (Library of Congress, versions 2 to 4): pages of text with the place of every line."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from lxml import etree
 
-from visionkit.datasets.page_lines import Cut, Page, PageLine, PageLines, Point, points, region_of
+from visionkit.datasets.page_lines import Page, PageLine, PageLines, Point, page_of, points, region_of
 from visionkit.datasets.safe_xml import attribute, elements, parse_xml
-from visionkit.datasets.text_rules import TextRules
 from visionkit.errors import DataError
 
 
 class Alto(PageLines):
     """Lines of ALTO files; arguments and errors as of ``PageLines``."""
 
-    def __init__(
-        self,
-        root: str | Path,
-        split: str,
-        channels: int = 1,
-        text: TextRules | None = None,
-        pictures: str = "",
-        cut: Cut = "polygon",
-        straighten: bool = False,
-        fractions: Sequence[float] = (0.8, 0.1, 0.1),
-    ) -> None:
-        super().__init__(parse_alto, root, split, channels, text, pictures, cut, straighten, fractions)
+    @staticmethod
+    def parse(path: Path) -> Page:
+        """As of ``parse_alto``."""
+        return parse_alto(path)
 
 
 def parse_alto(path: Path) -> Page:
@@ -40,12 +30,7 @@ def parse_alto(path: Path) -> Page:
     if unit.lower() != "pixel":
         raise DataError("D127", path, f"measures in {unit[:20]!r}", "convert it to pixels")
     picture = next((element.text or "" for element in elements(root, "fileName")), "").strip()
-    try:
-        return Page(picture, tuple(map(_line, elements(root, "TextLine"))))
-    except ValueError as error:
-        raise DataError(
-            "D126", path, f"has a line without usable coordinates ({error})", "mend or remove it"
-        ) from error
+    return page_of(path, picture, map(_line, elements(root, "TextLine")))
 
 
 def _line(line: etree._Element) -> PageLine:

@@ -25,6 +25,7 @@ Point = tuple[float, float]
 Cut = Literal["polygon", "box"]
 PAGES_KEPT = 4
 """Decoded pages that are kept, since neighbouring lines are often read one after the other."""
+_STEEPEST = 1.0
 
 
 @dataclass(frozen=True)
@@ -60,14 +61,13 @@ class Page:
 
 
 class PageLines(TextLines):
-    """Lines of the page files in a folder and all folders in it.
+    """Lines of the page files in a folder and all folders in it; each format has its own ``parse``, file to page.
 
     The picture is named in the page file and lies beside it, one folder above, or in ``pictures``. Where all page files
     lie in folders train, val and test, these are the splits; else a hash of the page decides for all of its lines.
     Lines that nobody transcribed are left out, and ``visionkit check`` counts them.
 
     Args:
-        parse: page file to page.
         root: the data's folder.
         split: train, val or test.
         channels: 3 for colour, 1 for grey.
@@ -83,9 +83,13 @@ class PageLines(TextLines):
             ``parse`` and ``read_image``) are raised when a line is read.
     """
 
+    @staticmethod
+    def parse(path: Path) -> Page:
+        """A page file's page. Raises DataError."""
+        raise NotImplementedError
+
     def __init__(
         self,
-        parse: Callable[[Path], Page],
         root: str | Path,
         split: str,
         channels: int = 1,
@@ -105,7 +109,7 @@ class PageLines(TextLines):
             raise DataError("D124", root, "there is no such folder", fix)
         self.cut, self.straighten = cut, straighten
         doubts: list[Finding] = []
-        lines = list(_listed(Listing.of(root, {".xml"}), parse, root / pictures, doubts))
+        lines = list(_listed(Listing.of(root, {".xml"}), self.parse, root / pictures, doubts))
         splits = by_name(lines, fractions, folders=-1)
         require_lines(splits, root)
         super().__init__(splits, split, text or TextRules(), channels, doubts, self._cut_out, _box_size)
@@ -139,17 +143,31 @@ def cut_out(
 
 
 def _levelled(picture: UInt8[np.ndarray, "h w c"], baseline: Sequence[Point]) -> UInt8[np.ndarray, "h_ w_ c"]:
-    """Sheared so that the straight line nearest to the base line is level; letters keep their uprights."""
+    """Sheared so that the straight line nearest to the base line is level; letters keep their uprights.
+
+    What is steeper than 45 degrees is written from top to bottom, and stays as it is.
+    """
     if len(baseline) < 2 or len({x for x, _ in baseline}) < 2:
         return picture
     x, y = np.array(baseline, dtype=np.float64).T
     slope = float(np.polyfit(x, y, 1)[0])
+    if abs(slope) > _STEEPEST:
+        return picture
     height, width = picture.shape[:2]
     more = round(abs(slope) * (width - 1))
     matrix = np.array([[1, 0, 0], [-slope, 1, max(0.0, slope * (width - 1))]])
     paper = np.median(picture.reshape(-1, picture.shape[2]), axis=0).tolist()
     level = cv2.warpAffine(picture, matrix, (width, height + more), flags=cv2.INTER_LINEAR, borderValue=paper)
     return level.reshape(height + more, width, picture.shape[2])
+
+
+def page_of(path: Path, picture: str, lines: Iterable[PageLine]) -> Page:
+    """A page file's page. Raises DataError D126 where reading its lines raises ValueError."""
+    try:
+        return Page(picture, tuple(lines))
+    except ValueError as error:
+        what = f"has a line without usable coordinates ({error})"
+        raise DataError("D126", path, what, "mend or remove it") from error
 
 
 def _listed(pages: Listing, parse: Callable[[Path], Page], pictures: Path, doubts: list[Finding]) -> Iterator[Line]:
@@ -201,12 +219,14 @@ def _page(path: Path, channels: int) -> UInt8[np.ndarray, "h w c"]:
 def points(text: str) -> tuple[Point, ...]:
     """Points as page files write them: ``x,y x,y`` or ``x y x y``. Raises ValueError for anything else."""
     numbers = [float(number) for number in text.replace(",", " ").split()]
-    if len(numbers) % 2 or not np.isfinite(numbers).all():
+    if len(numbers) % 2:
         raise ValueError(f"{text[:40]!r} are no points")
     return tuple(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 def region_of(outline: Iterable[Point], baseline: Iterable[Point] = ()) -> Region | None:
-    """The region of an outline, None where it has no point."""
-    outline = tuple(outline)
-    return Region(outline, tuple(baseline)) if outline else None
+    """The region of an outline, None where it has no point. Raises ValueError for a point that is nowhere."""
+    region = Region(tuple(outline), tuple(baseline))
+    if not np.isfinite([*region.polygon, *region.baseline]).all():
+        raise ValueError("not all are finite")
+    return region if region.polygon else None

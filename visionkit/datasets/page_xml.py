@@ -1,31 +1,21 @@
 """PAGE XML (PRImA, all versions; as Transkribus and eScriptorium write it): pages with the outline of every line."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from lxml import etree
 
-from visionkit.datasets.page_lines import Cut, Page, PageLine, PageLines, Point, points, region_of
+from visionkit.datasets.page_lines import Page, PageLine, PageLines, Point, page_of, points, region_of
 from visionkit.datasets.safe_xml import attribute, elements, parse_xml
-from visionkit.datasets.text_rules import TextRules
 from visionkit.errors import DataError
 
 
 class PageXml(PageLines):
     """Lines of PAGE files; arguments and errors as of ``PageLines``."""
 
-    def __init__(
-        self,
-        root: str | Path,
-        split: str,
-        channels: int = 1,
-        text: TextRules | None = None,
-        pictures: str = "",
-        cut: Cut = "polygon",
-        straighten: bool = False,
-        fractions: Sequence[float] = (0.8, 0.1, 0.1),
-    ) -> None:
-        super().__init__(parse_page, root, split, channels, text, pictures, cut, straighten, fractions)
+    @staticmethod
+    def parse(path: Path) -> Page:
+        """As of ``parse_page``."""
+        return parse_page(path)
 
 
 def parse_page(path: Path) -> Page:
@@ -37,12 +27,7 @@ def parse_page(path: Path) -> Page:
     page = next(elements(root, "Page"), None)
     if page is None:
         raise DataError("D126", path, "is XML, but no PAGE", "remove it, or choose another dataset")
-    try:
-        return Page(attribute(page, "imageFilename"), tuple(map(_line, elements(page, "TextLine"))))
-    except ValueError as error:
-        raise DataError(
-            "D126", path, f"has a line without usable coordinates ({error})", "mend or remove it"
-        ) from error
+    return page_of(path, attribute(page, "imageFilename"), map(_line, elements(page, "TextLine")))
 
 
 def _line(line: etree._Element) -> PageLine:

@@ -88,6 +88,8 @@ class TextLines:
     def size(self, index: int) -> tuple[int, int]:
         """Height and width of a line's picture, without decoding it. Raises DataError."""
         line = self._lines[index]
+        if line.fault is not None:
+            raise line.fault
         return self._measure(line) if line.size is None else line.size
 
     def __getitem__(self, index: int) -> Sample:
