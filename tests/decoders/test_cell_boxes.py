@@ -110,3 +110,14 @@ def test_errors_of_boxes_are_as_large_as_wanted_in_pixels():
     pixels = (moved - boxes) * torch.tensor([100, 50, 100, 50])
     torch.testing.assert_close(pixels[0].std(0), torch.full((4,), 0.5), atol=0.02, rtol=0)
     assert float(shaken(boxes, 10.0, 0.5)[..., 2:].min()) > 0
+
+
+def test_pictures_without_chosen_cells_are_left_out():
+    generator = torch.Generator().manual_seed(0)
+    features, boxes = torch.randn(3, 4, 6, 9, generator=generator), torch.rand(3, 5, 4, generator=generator)
+    view = BoxView(4, 7, size=(2, 3), width=8).eval()
+    chosen = torch.zeros(3, 5, dtype=torch.bool)
+    assert view(features, None, boxes, chosen)[0].shape == (0, 6, 8)
+    chosen[1, 3] = chosen[1, 0] = True
+    expected = view.project(windows(features, boxes, (2, 3), view.margin)[chosen]) + view.position
+    torch.testing.assert_close(view(features, None, boxes, chosen)[0], expected)

@@ -72,4 +72,4 @@ def windows(
     b, m, rows, columns, _ = places.shape
     grid = (2 * places - 1).reshape(b, m * rows, columns, 2)
     seen = F.grid_sample(features.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
-    return seen.to(features.dtype).reshape(b, -1, m, rows * columns).permute(0, 2, 3, 1)
+    return seen.to(features.dtype).reshape(b, features.shape[1], m, rows * columns).permute(0, 2, 3, 1)

@@ -72,7 +72,9 @@ class BoxView(nn.Module):
         """The windows of the chosen cells, picture by picture."""
         if self.training and self.jitter:
             boxes = shaken(boxes, self.jitter, features.shape[2] / features.shape[3])
-        seen = self.project(windows(features, boxes, self.size, self.margin)[chosen]) + self.position
+        pictures = zip(features.split(1), boxes.split(1), chosen, strict=True)
+        seen = torch.cat([windows(one, places[:, now], self.size, self.margin)[0] for one, places, now in pictures])
+        seen = self.project(seen) + self.position
         return seen, torch.ones(seen.shape[:2], dtype=torch.bool, device=seen.device)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -51,7 +52,7 @@ class TableDecoding:
         self.writer, self.structure, self.content, self.at_once = writer, structure, content, at_once
         ids, grammar = writer.structure, writer.code.grammar(labels)
         rule = Constraint(grammar, ids.tokens, ids.end, writer.max_structure)
-        self.constraint = OnPrefix(lambda tokens: _allowed(rule, tokens, ids.size), writer.max_structure)
+        self.constraint = OnPrefix(partial(rule, size=ids.size), writer.max_structure)
 
     def __call__(self, decoder: Any, seen: Float[Tensor, "b c h w"], valid: Bool[Tensor, "b h_px w_px"]) -> Reading:
         """Reads tables off maps that ``decoder``, a ``TableReader``, made of pictures that are real where ``valid``."""
@@ -112,8 +113,3 @@ class TableDecoding:
         """Contents cell by cell; those not chosen are empty."""
         found = iter(contents)
         return [[next(found) if wanted else [] for wanted in row] for row in chosen.tolist()]
-
-
-def _allowed(rule: Constraint, tokens: Int64[Tensor, "b t"], size: int) -> Bool[Tensor, "b v"]:
-    masks = [rule(row[row >= 0][None], size) for row in tokens]
-    return torch.cat(masks) if masks else torch.zeros(0, size, dtype=torch.bool, device=tokens.device)
