@@ -14,7 +14,6 @@ from visionkit.losses.tables import (
     corners,
     filled_cross_entropy,
     generalized_iou,
-    token_cross_entropy,
 )
 
 
@@ -22,15 +21,6 @@ def some_boxes(count: int) -> torch.Tensor:
     torch.manual_seed(count)
     first = torch.rand(count, 2)
     return torch.cat([first, first + torch.rand(count, 2) + 0.01], 1)
-
-
-def test_tokens_same_as_written_out():
-    torch.manual_seed(0)
-    logits = torch.randn(2, 3, 4)
-    target = torch.tensor([[1, 3, -1], [0, -1, -1]])
-    probabilities = logits.exp() / logits.exp().sum(-1, keepdim=True)
-    terms = [-math.log(probabilities[row, place, target[row, place]]) for row, place in ((0, 0), (0, 1), (1, 0))]
-    assert float(token_cross_entropy(logits, target)) == pytest.approx(sum(terms) / 3, rel=1e-6)
 
 
 def test_boxes_same_as_torchvision():
@@ -54,8 +44,6 @@ def test_a_perfect_box_costs_nothing_and_a_point_is_finite():
 
 
 def test_nothing_costs_nothing():
-    assert float(token_cross_entropy(torch.randn(2, 3, 4), torch.full((2, 3), -1))) == 0
-    assert float(token_cross_entropy(torch.randn(0, 3, 4), torch.zeros(0, 3).long())) == 0
     assert float(box_loss(torch.zeros(0, 4), torch.zeros(0, 4))) == 0
     assert float(filled_cross_entropy(torch.zeros(0), torch.zeros(0, dtype=torch.bool))) == 0
 

@@ -63,3 +63,4 @@ def test_tokens_weigh_the_same_and_fill_nothing(smoothing: float) -> None:
     rows = [-(1 - smoothing) * log_probs[b, t, k] - smoothing * log_probs[b, t].mean() for b, t, k in known]
     torch.testing.assert_close(token_cross_entropy(logits, targets, smoothing), sum(rows) / 3)
     assert float(token_cross_entropy(logits, torch.full_like(targets, IGNORE_INDEX))) == 0
+    assert float(token_cross_entropy(logits[:0], targets[:0], smoothing)) == 0

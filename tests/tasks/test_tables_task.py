@@ -25,7 +25,8 @@ from visionkit.layers.grid_memory import GridMemory
 from visionkit.losses.tables import Stages
 from visionkit.metrics.teds.metric import teds_metrics
 from visionkit.network import Network
-from visionkit.tasks.tables import TableRecognition, pages
+from visionkit.tasks.tables import TableRecognition
+from visionkit.text.batches import from_code_points
 from visionkit.text.table_grid import grid_of
 from visionkit.text.table_html import parse_table, table_html
 from visionkit.text.table_tokens import HtmlCode, MergedCode, OtslCode
@@ -126,7 +127,7 @@ def test_whatever_an_untrained_model_says_is_a_table(code, decoder):
                 for weight in head.parameters():
                     weight.mul_(8)  # so that pictures differ in what is made of them
             prediction = network.predict({"image": torch.rand(3, 3, 16, 24)})["tables"]
-        for page in pages(prediction["table"]):
+        for page in from_code_points(prediction["table"]):
             found = parse_table(page)
             assert table_html(found) == page
             if isinstance(code, OtslCode):
@@ -151,7 +152,7 @@ def test_predictions_have_boxes_of_filled_cells_in_pixels():
     task = network.named_tasks["tables"]
     with torch.no_grad():
         prediction = network.predict(batch_of(table(), table(1, 1)))["tables"]
-    for row, page in enumerate(pages(prediction["table"])):
+    for row, page in enumerate(from_code_points(prediction["table"])):
         cells = parse_table(page).cells
         known = ~prediction["cell_boxes"][row].isnan().any(1)
         assert known.tolist()[: len(cells)] == [bool(cell.tokens) for cell in cells]
@@ -284,7 +285,7 @@ def test_nothing_decoded_is_a_table_without_rows():
     batch = batch_of(table(), EMPTY)
     with torch.no_grad():
         prediction = network.predict(batch)["tables"]
-    assert pages(prediction["table"]) == [table_html(EMPTY)] * 2
+    assert from_code_points(prediction["table"]) == [table_html(EMPTY)] * 2
     assert prediction["cell_boxes"].shape == (2, 0, 4)
     assert prediction["token_confidence"].shape == (2, 0)
     task = network.named_tasks["tables"]

@@ -2,7 +2,7 @@
 
 import torch
 
-from visionkit.text.batches import filled, frames_needed, from_code_points, teacher_forced, to_code_points
+from visionkit.text.batches import filled_up, frames_needed, from_code_points, teacher_forced, to_code_points
 from visionkit.text.tokenizers import CharacterTokenizer
 from visionkit.types import IGNORE_INDEX, Charset
 
@@ -27,5 +27,5 @@ def test_code_points_there_and_back():
     texts = ["", "a😀", "שלום"]
     assert from_code_points(to_code_points(texts)) == texts
     assert to_code_points(texts).shape == (3, 4)
-    assert to_code_points([]).shape == filled([]).shape == (0, 0)
+    assert to_code_points([]).shape == filled_up([]).shape == (0, 0)
     assert to_code_points([""]).shape == (1, 0)

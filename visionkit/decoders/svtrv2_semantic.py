@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from visionkit.decoders.svtrv2 import heads_of
-from visionkit.text.batches import filled
+from visionkit.text.batches import filled_up
 from visionkit.types import IGNORE_INDEX
 
 _NOTHING = -1
@@ -52,7 +52,7 @@ class SemanticGuidance(nn.Module):
         valid: Bool[Tensor, "b h w"] | None = None,
     ) -> Float[Tensor, ""]:
         """Mean cross-entropy over both directions; cells that are not ``valid`` are not looked at."""
-        contexts, targets, direction = self._asked(filled(ids, _NOTHING).to(line.device))
+        contexts, targets, direction = self._asked(filled_up(ids, _NOTHING).to(line.device))
         prompts = self.slots[direction].expand(len(contexts), -1, -1, -1)
         prompts = torch.cat([prompts[:, :, :1], prompts[:, :, 1:] + self.scale * self._embedded(contexts)], 2)
         known = F.pad(contexts != _NOTHING, (1, 0), value=True)

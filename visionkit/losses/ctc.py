@@ -7,7 +7,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
-from visionkit.text.batches import filled, frames_needed
+from visionkit.text.batches import filled_up, frames_needed
 
 
 def ctc_loss(
@@ -28,7 +28,7 @@ def ctc_loss(
     if len(ids) == 0:
         return logits.sum() * 0.0
     log_probs = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1).transpose(0, 1)
-    targets = filled(ids, blank).to(logits.device)
+    targets = filled_up(ids, blank).to(logits.device)
     targets = targets if targets.shape[1] else targets.new_zeros(len(ids), 1)
     nll = F.ctc_loss(log_probs, targets, frames.cpu(), lengths, blank, reduction="none", zero_infinity=True)
     return (nll / lengths.clamp(min=1).to(nll.device)).mean()

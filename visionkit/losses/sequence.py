@@ -18,9 +18,12 @@ def token_cross_entropy(
         targets: the token itself.
         smoothing: share of the truth that all tokens have equally, 0..1 (Szegedy et al. 2016, section 7).
     """
-    if not bool((targets != IGNORE_INDEX).any()):
-        return logits.sum() * 0.0
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    return F.cross_entropy(
-        logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE_INDEX, label_smoothing=smoothing
+    terms = F.cross_entropy(
+        logits.flatten(0, 1),
+        targets.flatten(),
+        ignore_index=IGNORE_INDEX,
+        label_smoothing=smoothing,
+        reduction="sum",
     )
+    return terms / (targets != IGNORE_INDEX).sum().clamp(min=1)

@@ -1,29 +1,13 @@
-"""Losses of table recognition: tokens of structure and cells, boxes, and how the two decoders are weighted in time."""
+"""Losses of table recognition: boxes, which cells hold anything, and how the two decoders are weighted in time."""
 
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from visionkit.errors import ConfigError
-from visionkit.types import IGNORE_INDEX
-
-
-def token_cross_entropy(
-    logits: Float[Tensor, "b t v"], target: Int64[Tensor, "b t"], smoothing: float = 0.0
-) -> Float[Tensor, ""]:
-    """Mean cross entropy over the known tokens of all sequences; 0 where there is none."""
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    terms = F.cross_entropy(
-        logits.flatten(0, 1),
-        target.flatten(),
-        ignore_index=IGNORE_INDEX,
-        label_smoothing=smoothing,
-        reduction="sum",
-    )
-    return terms / (target != IGNORE_INDEX).sum().clamp(min=1)
 
 
 def filled_cross_entropy(logits: Float[Tensor, " n"], filled: Bool[Tensor, " n"]) -> Float[Tensor, ""]:

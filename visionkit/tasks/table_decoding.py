@@ -12,7 +12,8 @@ from torch import Tensor
 from visionkit.generation.constraints import OnPrefix
 from visionkit.generation.result import Decoded
 from visionkit.losses.tables import corners
-from visionkit.tasks.table_targets import TableWriter, filled_up
+from visionkit.tasks.table_targets import TableWriter
+from visionkit.text.batches import filled_up
 from visionkit.text.constraints import Constraint
 from visionkit.types import Table, TableTokens
 

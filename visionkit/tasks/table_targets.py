@@ -9,10 +9,11 @@ from torch import Tensor
 
 from visionkit.errors import ConfigError
 from visionkit.losses.tables import centred
+from visionkit.text.batches import filled_up
 from visionkit.text.table_grid import TableFault
 from visionkit.text.table_html import plain_text
 from visionkit.text.table_tokens import StructureCode
-from visionkit.types import IGNORE_INDEX, Cell, Table, TableTokens
+from visionkit.types import Cell, Table, TableTokens
 
 
 class Ids:
@@ -150,13 +151,3 @@ def balanced(tokens: Iterable[str]) -> tuple[str, ...]:
 
 
 _NO_BOX = (float("nan"),) * 4
-
-
-def filled_up(rows: Sequence[Sequence[int]]) -> Int64[Tensor, "n t"]:
-    """Rows of different length as one tensor, filled up with IGNORE_INDEX."""
-    longest = max(map(len, rows), default=0)
-    return (
-        torch.tensor([[*row, *[IGNORE_INDEX] * (longest - len(row))] for row in rows])
-        .long()
-        .reshape(len(rows), longest)
-    )

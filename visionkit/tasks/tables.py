@@ -10,11 +10,13 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 from visionkit.errors import ConfigError, nearest
-from visionkit.losses.tables import Stages, box_loss, filled_cross_entropy, token_cross_entropy
+from visionkit.losses.sequence import token_cross_entropy
+from visionkit.losses.tables import Stages, box_loss, filled_cross_entropy
 from visionkit.metrics.teds.teds import scores
 from visionkit.tasks import table_panels
 from visionkit.tasks.table_decoding import Generate, TableDecoding
-from visionkit.tasks.table_targets import TableTargets, TableWriter, filled_up
+from visionkit.tasks.table_targets import TableTargets, TableWriter
+from visionkit.text.batches import from_code_points, to_code_points
 from visionkit.text.table_html import table_html
 from visionkit.text.table_tokens import StructureCode
 from visionkit.types import IGNORE_INDEX, Batch, Features, Monitor, Prediction, Sample, TableTokens
@@ -118,9 +120,8 @@ class TableRecognition(nn.Module):
     def decide(self, outputs: Float[Tensor, "b c h w"], batch: Batch) -> Prediction:
         """Tables as code points of their HTML, boxes of the cells that hold something, and confidences."""
         read = self.decoding(self.decoder, outputs, _real(batch))
-        codes = [[ord(character) for character in table_html(table)] for table in read.tables]
         return {
-            "table": filled_up(codes).to(outputs.device),
+            "table": to_code_points([table_html(table) for table in read.tables]).to(outputs.device),
             "cell_boxes": read.boxes,
             "token_confidence": read.token_confidence,
             "text_confidence": read.confidence,
@@ -128,12 +129,12 @@ class TableRecognition(nn.Module):
 
     def update(self, prediction: Prediction, batch: Batch) -> None:
         """Adds each table to the metrics."""
-        self.metrics.update(pages(prediction["table"]), [table_html(table) for table in batch["table"]])
+        self.metrics.update(from_code_points(prediction["table"]), [table_html(table) for table in batch["table"]])
 
     def scores(self, prediction: Prediction, batch: Batch) -> list[float]:
         """TEDS of each table; 0 for one that is too large to compare."""
         truths = [table_html(table) for table in batch["table"]]
-        found = scores(pages(prediction["table"]), truths)
+        found = scores(from_code_points(prediction["table"]), truths)
         return [0.0 if result.refused else result.teds for result in found]
 
     def draw(self, sample: Sample, prediction: Prediction | None = None) -> UInt8[np.ndarray, "h w 3"]:
@@ -151,11 +152,6 @@ class TableRecognition(nn.Module):
         chosen[places[:, 0], places[:, 1]] = True
         content = targets.content[drawn]
         return chosen, content[:, (content != IGNORE_INDEX).any(0)]
-
-
-def pages(table: Int64[Tensor, "b t"]) -> list[str]:
-    """HTML from rows of code points."""
-    return ["".join(map(chr, (code for code in row if code >= 0))) for row in table.tolist()]
 
 
 def _check_monitor(monitored: str, metrics: MetricCollection) -> None:

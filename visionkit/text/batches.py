@@ -11,7 +11,7 @@ from visionkit.text.tokenizers import Tokenizer
 from visionkit.types import IGNORE_INDEX
 
 
-def filled(rows: Sequence[Sequence[int]], fill: int = -1) -> Int64[Tensor, "b t"]:
+def filled_up(rows: Sequence[Sequence[int]], fill: int = IGNORE_INDEX) -> Int64[Tensor, "b t"]:
     """Rows of different lengths as one tensor, filled up at their ends."""
     longest = max(map(len, rows), default=0)
     full = [[*row, *[fill] * (longest - len(row))] for row in rows]
@@ -25,8 +25,8 @@ def teacher_forced(
 
     The targets end with the end token and are filled up with IGNORE_INDEX, the inputs with the end token.
     """
-    inputs = filled([[tokenizer.start, *row] for row in ids], tokenizer.end)
-    return inputs, filled([[*row, tokenizer.end] for row in ids], IGNORE_INDEX)
+    inputs = filled_up([[tokenizer.start, *row] for row in ids], tokenizer.end)
+    return inputs, filled_up([[*row, tokenizer.end] for row in ids], IGNORE_INDEX)
 
 
 def frames_needed(ids: Sequence[int]) -> int:
@@ -36,7 +36,7 @@ def frames_needed(ids: Sequence[int]) -> int:
 
 def to_code_points(texts: Sequence[str]) -> Int64[Tensor, "b t"]:
     """Unicode code points of texts, rows filled up with -1: how a Prediction holds text."""
-    return filled([[ord(character) for character in text] for text in texts])
+    return filled_up([[ord(character) for character in text] for text in texts])
 
 
 def from_code_points(rows: Int64[Tensor, "b t"]) -> list[str]:
