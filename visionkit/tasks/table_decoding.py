@@ -14,7 +14,7 @@ from visionkit.generation.result import Decoded
 from visionkit.losses.tables import corners
 from visionkit.tasks.table_targets import TableWriter
 from visionkit.text.batches import filled_up
-from visionkit.text.constraints import Constraint
+from visionkit.text.grammar import GrammarMask
 from visionkit.types import Table, TableTokens
 
 Generate = Callable[..., Decoded]
@@ -52,7 +52,7 @@ class TableDecoding:
     ) -> None:
         self.writer, self.structure, self.content, self.at_once = writer, structure, content, at_once
         ids, grammar = writer.structure, writer.code.grammar(labels)
-        rule = Constraint(grammar, ids.tokens, ids.end, writer.max_structure)
+        rule = GrammarMask(grammar, ids.tokens, ids.end, writer.max_structure)
         self.constraint = OnPrefix(partial(rule, size=ids.size), writer.max_structure)
 
     def __call__(self, decoder: Any, seen: Float[Tensor, "b c h w"], valid: Bool[Tensor, "b h_px w_px"]) -> Reading:

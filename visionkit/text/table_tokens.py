@@ -7,7 +7,7 @@ its sequences can be constrained.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, NamedTuple, Protocol
 
-from visionkit.text.constraints import Grammar
+from visionkit.text.grammar import Grammar
 from visionkit.text.otsl import NEW, PLACES, OtslGrammar, from_otsl, to_otsl
 from visionkit.text.table_grid import MARKS, SECTIONS, span_of
 from visionkit.types import Table, TableTokens
@@ -45,7 +45,7 @@ class StructureCode(Protocol):
         """The tokens that tables of a dataset need, in the order of their ids."""
 
     def grammar(self, labels: TableTokens) -> Grammar:
-        """What ``constraints.Constraint`` takes."""
+        """What ``grammar.GrammarMask`` takes."""
 
 
 class HtmlCode:

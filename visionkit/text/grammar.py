@@ -26,7 +26,7 @@ class Grammar(Protocol):
         """How few tokens can end the sequence, the end itself included."""
 
 
-class Constraint:
+class GrammarMask:
     """Masks logits so that every sequence obeys a grammar and ends in time.
 
     It has no state of its own but a memory of beginnings that it has seen, so beams may branch, end and be taken back.

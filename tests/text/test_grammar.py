@@ -8,7 +8,7 @@ import torch
 from table_cases import SIMPLE, SPANNING, random_grid
 
 from visionkit.errors import ConfigError
-from visionkit.text.constraints import Constraint
+from visionkit.text.grammar import GrammarMask
 from visionkit.text.otsl import PLACES, OtslGrammar
 from visionkit.text.table_grid import NotRectangular, TableFault, grid_of, structure_of
 from visionkit.text.table_tokens import HtmlCode, MergedCode, OtslCode, collect
@@ -18,12 +18,12 @@ LABELS = collect([Table(SIMPLE, ()), Table(SPANNING, ())])
 CODES = (HtmlCode(), MergedCode(), OtslCode())
 
 
-def constraint(code, max_length: int) -> Constraint:
+def constraint(code, max_length: int) -> GrammarMask:
     vocabulary = code.vocabulary(LABELS)
-    return Constraint(code.grammar(LABELS), vocabulary, len(vocabulary), max_length)
+    return GrammarMask(code.grammar(LABELS), vocabulary, len(vocabulary), max_length)
 
 
-def written(constraint: Constraint, count: int, seed: int, favour: dict[str, float]) -> list[list[str]]:
+def written(constraint: GrammarMask, count: int, seed: int, favour: dict[str, float]) -> list[list[str]]:
     """Greedy sequences under random logits, to which a constant is added for some tokens."""
     rng = torch.Generator().manual_seed(seed)
     vocabulary = (*constraint.vocabulary, "")
@@ -76,7 +76,7 @@ def test_every_table_is_allowed(code) -> None:
         labels = collect([Table(structure, ())])
         vocabulary = code.vocabulary(labels)
         tokens = [vocabulary.index(token) for token in code.encode(structure)]
-        rules = Constraint(code.grammar(labels), vocabulary, len(vocabulary), len(tokens) + 1)
+        rules = GrammarMask(code.grammar(labels), vocabulary, len(vocabulary), len(tokens) + 1)
         assert rules.allows(tokens)
         for length, token in enumerate(tokens):
             assert rules(torch.tensor([tokens[:length]]))[0, token]
@@ -107,7 +107,7 @@ def test_after_its_end_or_a_fault_a_sequence_can_only_end() -> None:
 
 
 def test_cells_are_rectangles_even_where_the_published_rules_would_allow_others() -> None:
-    rules = Constraint(OtslGrammar(), PLACES, len(PLACES), 30)
+    rules = GrammarMask(OtslGrammar(), PLACES, len(PLACES), 30)
     ids = [PLACES.index(token) for token in ("C", "L", "NL", "U")]
     assert rules(torch.tensor([ids]))[0].nonzero()[:, 0].tolist() == [PLACES.index("X")]
 
