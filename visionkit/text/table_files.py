@@ -15,6 +15,8 @@ from visionkit.text.table_html import plain_text
 from visionkit.types import Cell, Table
 
 _EMPTY = Cell()
+_WIDEST = 1000
+"""Columns of a cell at most, as in the HTML Standard; without it a few cells could ask for minutes."""
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]|~#])")
 
 
@@ -57,8 +59,8 @@ class Layout:
 def layout(table: Table) -> Layout:
     """Cells at the first free place of their row, as a browser puts them.
 
-    A span that leads below the last row ends there. Where the grid would have more than a million places, no cell
-    spans.
+    A span that leads below the last row ends there, and none is wider than 1000 columns. Where the grid would have
+    more than a million places, no cell spans.
     """
     rows, head = _rows(table)
     placed, width = _placed(rows)
@@ -119,9 +121,9 @@ def _placed(rows: Sequence[Sequence[tuple[int, int, Cell]]]) -> tuple[list[Place
         for high, wide, cell in cells:
             while taken.get(column, 0) > row:
                 column += 1
-            high, wide = min(high, len(rows) - row), min(wide, MAX_PLACES)
+            high, wide = min(high, len(rows) - row), min(wide, _WIDEST)
             placed.append(Placed(row, column, high, wide, cell))
-            if high > 1 and wide * high <= MAX_PLACES:
+            if high > 1:
                 taken.update(dict.fromkeys(range(column, column + wide), row + high))
             column += wide
             width = max(width, column)
