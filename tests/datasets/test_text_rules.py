@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from visionkit.datasets.text_rules import TextRules, columns_needed
+from visionkit.datasets.text_rules import TextRules
 from visionkit.errors import ConfigError
+from visionkit.text.batches import frames_needed
 from visionkit.text.subwords import Subwords
 
 COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
@@ -53,13 +54,13 @@ def test_the_direction_is_that_of_most_characters() -> None:
     assert TextRules(right_to_left=True).labels(["abc"]).right_to_left
 
 
-def test_columns_needed_is_the_shortest_path_that_collapses_to_the_text() -> None:
+def test_frames_needed_are_the_shortest_path_that_collapses_to_the_text() -> None:
     def collapsed(path: tuple[str, ...]) -> str:
         return "".join(one for one, _ in itertools.groupby(path) if one != "-")
 
     for text in ("", "a", "aa", "ab", "aab", "aba", "abb"):
         lengths = (n for n in range(8) if any(collapsed(p) == text for p in itertools.product("ab-", repeat=n)))
-        assert columns_needed(text) == next(lengths)
+        assert frames_needed(text) == next(lengths)
 
 
 def test_subwords_are_learnt_from_the_training_text_or_from_sentences():

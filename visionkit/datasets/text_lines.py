@@ -12,8 +12,9 @@ from torch import Tensor
 
 from visionkit.datasets.findings import Finding
 from visionkit.datasets.images import picture_size, read_image
-from visionkit.datasets.text_rules import TextRules, columns_needed, shown
+from visionkit.datasets.text_rules import TextRules, shown
 from visionkit.errors import DataError
+from visionkit.text.batches import frames_needed
 from visionkit.types import Sample
 
 _MEANT = "see that this is meant"
@@ -152,7 +153,7 @@ class TextLines:
             height, width = self.size(index)
         except DataError:
             return  # reading the line tells what is wrong
-        have, need = int(width / height * columns_per_height), columns_needed(line.text)
+        have, need = int(width / height * columns_per_height), frames_needed(line.text)
         if need > have:
             what = f"{len(line.text)} characters need {need} columns for CTC, {width} x {height} pixels give {have}"
             fix = "use a smaller stride along the line, or take it out"

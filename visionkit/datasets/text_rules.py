@@ -1,18 +1,17 @@
-"""What a dataset's text is made of: its normal form, its characters, and what of it a CTC recogniser can align."""
+"""What a dataset's text is made of: its normal form and its characters."""
 
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from visionkit.datasets.text_files import read_text
 from visionkit.errors import ConfigError, DataError, nearest
+from visionkit.text.normalise import Form, right_to_left
 from visionkit.text.subwords import Subwords
 from visionkit.types import Charset
-
-Normalization = Literal["NFC", "NFD", "NFKC", "NFKD"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class TextRules:
     twice.
     """
 
-    normalization: Normalization = "NFC"
+    normalization: Form = "NFC"
     right_to_left: bool | None = None
     characters: str | None = None
     charset: str | Path | None = None
@@ -47,7 +46,7 @@ class TextRules:
     subwords: Subwords | None = None
 
     def __post_init__(self) -> None:
-        place, forms = "dataset.layout.text", get_args(Normalization)
+        place, forms = "dataset.layout.text", get_args(Form)
         if self.normalization not in forms:
             fix = nearest(str(self.normalization), forms)
             raise ConfigError("C185", f"{place}.normalization", f"there is no normal form {self.normalization!r}", fix)
@@ -95,18 +94,8 @@ class TextRules:
         characters = sorted(set(unicodedata.normalize(self.normalization, text)))
         if not characters:
             raise ConfigError("C186", place, what, "list the characters in dataset.layout.text.characters")
-        from_right = _from_right(characters) if self.right_to_left is None else self.right_to_left
+        from_right = right_to_left(Counter(characters)) if self.right_to_left is None else self.right_to_left
         return Charset(tuple(characters), self.normalization, from_right)
-
-
-def _from_right(characters: Iterable[str]) -> bool:
-    directions = [unicodedata.bidirectional(character) for character in characters]
-    return sum(direction in ("R", "AL") for direction in directions) > directions.count("L")
-
-
-def columns_needed(text: str) -> int:
-    """Columns that CTC needs at least: one for each character, and a blank between two that are the same."""
-    return len(text) + sum(first == second for first, second in pairwise(text))
 
 
 def shown(character: str) -> str:

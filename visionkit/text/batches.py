@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from jaxtyping import Int64
@@ -29,8 +30,8 @@ def teacher_forced(
     return inputs, filled_up([[*row, tokenizer.end] for row in ids], IGNORE_INDEX)
 
 
-def frames_needed(ids: Sequence[int]) -> int:
-    """Frames that CTC needs for a sequence at least: one for each token, and a blank between two equal ones."""
+def frames_needed(ids: Sequence[Any]) -> int:
+    """Frames that CTC needs for a sequence at least: one for each entry, and a blank between two equal ones."""
     return len(ids) + sum(first == second for first, second in pairwise(ids))
 
 
