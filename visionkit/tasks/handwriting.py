@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 from visionkit import drawing
-from visionkit.errors import ConfigError, DataError, nearest
+from visionkit.errors import ConfigError, DataError
 from visionkit.layers.padding import cut
 from visionkit.layers.strides import per_axis
 from visionkit.metrics.text import reading
 from visionkit.tasks import attention_panels, text_panels
+from visionkit.tasks.options import check_monitor
 from visionkit.tasks.readers import Reader
 from visionkit.text.batches import from_code_points, to_code_points
 from visionkit.text.tokenizers import CharacterTokenizer, Tokenizer
@@ -61,7 +62,7 @@ class TextRecognition(nn.Module):
         self.tokenizer: Tokenizer = tokenizer(labels)
         self.metrics = metrics(labels)
         self.monitor = monitor or Monitor("cer", "min")
-        _check_monitor(self.monitor.metric, self.metrics)
+        check_monitor(self.monitor.metric, self.metrics, "C196")
         self.right_to_left = getattr(labels, "right_to_left", False)
         self.line_map = line_map(channels=channels, strides=strides, spatial_dims=spatial_dims)
         of_map = {"channels": self.line_map.out_channels, "stride": self.line_map.stride}
@@ -148,10 +149,3 @@ def _valid(batch: Batch) -> Bool[Tensor, "b h w"]:
     if "valid" in batch:
         return batch["valid"]
     return torch.ones(len(image), *image.shape[2:], dtype=torch.bool, device=image.device)
-
-
-def _check_monitor(monitored: str, metrics: MetricCollection) -> None:
-    parts: list[Any] = list(metrics.values())
-    choices = [name for metric in parts for name in metric.figures]
-    if monitored not in choices:
-        raise ConfigError("C196", "task.monitor.metric", f"there is no {monitored!r}", nearest(monitored, choices))

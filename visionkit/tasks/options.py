@@ -1,6 +1,6 @@
 """What every task checks of its options: that a loss is switched on, and that the monitored metric exists."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -21,9 +21,10 @@ def switched_on(losses: Mapping[str, nn.Module], code: str, usual: str) -> nn.Mo
     return chosen
 
 
-def check_monitor(monitored: str, metrics: MetricCollection, code: str) -> None:
-    """Raises ConfigError of this code where no metric gives a figure of this name."""
+def check_monitor(monitored: str, metrics: MetricCollection, code: str, classes: Sequence[str] = ()) -> None:
+    """Raises ConfigError of this code where no metric gives a figure of this name, or one of the name/class."""
     parts: list[Any] = list(metrics.values())
     choices = [name for metric in parts for name in metric.figures]
+    choices += [f"{name}/{label}" for label in classes for metric in parts for name in metric.class_figures]
     if monitored not in choices:
         raise ConfigError(code, "task.monitor.metric", f"there is no {monitored!r}", nearest(monitored, choices))

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -10,13 +10,14 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
-from visionkit.errors import ConfigError, nearest
+from visionkit.errors import ConfigError
 from visionkit.layers.blocks import CONV, DROPOUT
 from visionkit.metrics.collections import by_pixel
 from visionkit.metrics.overlap import dice
 from visionkit.metrics.segmentation import confusion_matrix, iou
 from visionkit.tasks import panels
 from visionkit.tasks.heads import DeepSupervision, enlarged
+from visionkit.tasks.options import check_monitor, switched_on
 from visionkit.types import IGNORE_INDEX, Batch, Classes, Decoder, Features, Inference, Monitor, Prediction, Sample
 
 
@@ -62,13 +63,10 @@ class Segmentation(nn.Module):
         self.labels = _checked(labels)
         self.metrics = metrics(self.labels)
         self.monitor = monitor or Monitor("miou", "max")
-        _check_monitor(self.monitor.metric, self.metrics, self.labels)
+        check_monitor(self.monitor.metric, self.metrics, "C47", self.labels.names)
         self.score_name, self.score = _SCORES[spatial_dims]
         self.inference = inference
-        self.losses = nn.ModuleDict({name: loss for name, loss in losses.items() if loss.weight != 0})
-        if not self.losses:
-            fix = f"give one of them a weight, such as losses.{next(iter(losses), 'cross_entropy')}.weight=1"
-            raise ConfigError("C43", "task.losses", "every loss has weight 0", fix)
+        self.losses = switched_on(losses, "C43", "cross_entropy")
         self.decoder = decoder(channels=channels, strides=strides, spatial_dims=spatial_dims)
         self.dropout = DROPOUT[spatial_dims](dropout)
         classes, padding = len(self.labels), head_kernel_size // 2
@@ -165,11 +163,3 @@ def _checked(labels: Classes | None) -> Classes:
         what = f"the dataset names {len(labels)} class for `mask`, so that there is nothing to decide"
         raise ConfigError("C46", "task.segmentation", what, "name two or more; one of them can be the background")
     return labels
-
-
-def _check_monitor(monitored: str, metrics: MetricCollection, labels: Classes) -> None:
-    parts: list[Any] = list(metrics.values())
-    choices = [name for metric in parts for name in metric.figures]
-    choices += [f"{name}/{label}" for metric in parts for name in metric.class_figures for label in labels.names]
-    if monitored not in choices:
-        raise ConfigError("C47", "task.monitor.metric", f"there is no {monitored!r}", nearest(monitored, choices))

@@ -9,11 +9,12 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
-from visionkit.errors import ConfigError, nearest
+from visionkit.errors import ConfigError
 from visionkit.losses.sequence import token_cross_entropy
 from visionkit.losses.tables import Stages, box_loss, filled_cross_entropy
 from visionkit.metrics.teds.teds import scores
 from visionkit.tasks import table_panels
+from visionkit.tasks.options import check_monitor
 from visionkit.tasks.table_decoding import Generate, TableDecoding
 from visionkit.tasks.table_targets import TableTargets, TableWriter
 from visionkit.text.batches import from_code_points, to_code_points
@@ -79,7 +80,7 @@ class TableRecognition(nn.Module):
             raise ConfigError("C215", f"task.weights.{wrong[0]}", "there is no such term", "give boxes and filled")
         self.metrics = metrics(labels)
         self.monitor = monitor or Monitor("teds", "max")
-        _check_monitor(self.monitor.metric, self.metrics)
+        check_monitor(self.monitor.metric, self.metrics, "C212")
         self.stages = Stages() if stages is None else stages
         self.writer = TableWriter(labels, code, max_structure, max_content)
         self.decoding = TableDecoding(self.writer, labels, structure, content)
@@ -152,13 +153,6 @@ class TableRecognition(nn.Module):
         chosen[places[:, 0], places[:, 1]] = True
         content = targets.content[drawn]
         return chosen, content[:, (content != IGNORE_INDEX).any(0)]
-
-
-def _check_monitor(monitored: str, metrics: MetricCollection) -> None:
-    parts: list[Any] = list(metrics.values())
-    choices = [name for metric in parts for name in metric.figures]
-    if monitored not in choices:
-        raise ConfigError("C212", "task.monitor.metric", f"there is no {monitored!r}", nearest(monitored, choices))
 
 
 def _taught(sequences: Int64[Tensor, "n t"], end: int) -> Int64[Tensor, "n k"]:
