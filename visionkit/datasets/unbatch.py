@@ -23,13 +23,13 @@ def prediction_of(prediction: Prediction, batch: Batch, index: int) -> Predictio
 def _unbatch(values: Mapping[str, Any], batch: Batch, index: int) -> dict[str, Any]:
     padded = tuple(batch["image"].shape[2:])
     size = real_size(batch["valid"][index]) if "valid" in batch else padded
-    return {name: _entry(value[index], padded, size) for name, value in values.items()}
+    return {name: _entry(value[index], isinstance(value, Tensor), padded, size) for name, value in values.items()}
 
 
-def _entry(entry: Any, padded: tuple[int, ...], size: tuple[int, ...]) -> Any:
+def _entry(entry: Any, stacked: bool, padded: tuple[int, ...], size: tuple[int, ...]) -> Any:
     if not isinstance(entry, Tensor):
         return entry
-    if tuple(entry.shape[-len(padded) :]) == padded:
+    if stacked and tuple(entry.shape[-len(padded) :]) == padded:  # lists are ragged: points are no maps
         entry = entry[(..., *[slice(length) for length in size])]  # type: ignore[index]
     entry = entry.detach().cpu()
     return entry.float() if entry.dtype in (torch.bfloat16, torch.float16) else entry  # numpy knows no bfloat16
