@@ -6,6 +6,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from visionkit.encoders.crate import Crate, CrateClassifier, IstaStep, SubspaceAttention
+from visionkit.errors import ConfigError
 
 
 def tiny(**options) -> Crate:
@@ -105,3 +106,15 @@ def test_a_frozen_body_stays() -> None:
     encoder = tiny(freeze=True)
     sum(x.sum() for x in encoder(torch.rand(1, 3, 32, 32))).backward()
     assert {name.split(".")[0] for name, x in encoder.named_parameters() if x.grad is not None} == {"pyramid"}
+
+
+@pytest.mark.parametrize("wrong", [{"heads": 3}, {"heads": 0}, {"depth": 3}, {"grid": 0}], ids=str)
+def test_what_makes_no_network_is_named(wrong) -> None:
+    with pytest.raises(ConfigError, match=f"C92.*encoder.{next(iter(wrong))}"):
+        tiny(**wrong)
+
+
+def test_weights_of_another_network_do_not_fit(tmp_path) -> None:
+    save_file(nn.Linear(2, 3).state_dict(), tmp_path / "other.safetensors")
+    with pytest.raises(ConfigError, match="C25"):
+        tiny(weights=tmp_path / "other.safetensors")

@@ -84,6 +84,7 @@ def test_frozen_statistics_rest() -> None:
     assert torch.equal(encoder.body.stem[1].running_mean, before)
 
 
-def test_depths_without_widths_are_named() -> None:
+@pytest.mark.parametrize("depths", [(1, 1), (1, 0, 1, 1), ()], ids=str)
+def test_depths_without_widths_or_blocks_are_named(depths) -> None:
     with pytest.raises(ConfigError, match="C91"):
-        PfResNet(max_block, depths=(1, 1))
+        PfResNet(max_block, depths=depths)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from visionkit.encoders.released import Tensors, load_released, renamed
+from visionkit.errors import ConfigError
 from visionkit.layers.dilated_attention import to_groups
 from visionkit.layers.normalise import Normalise
 from visionkit.layers.pyramid import SimplePyramid
@@ -40,6 +41,8 @@ class Crate(nn.Module):
         in_chans: channels of the image.
         weights: local file: the authors' release, or a trained visionkit network; errors as of TimmEncoder.
         freeze: keep the blocks as they are: no gradients. The pyramid still learns.
+
+    Raises ConfigError C92 for heads that do not divide the width, fewer blocks than levels of the pyramid, or no grid.
     """
 
     spatial_dims = 2
@@ -62,6 +65,7 @@ class Crate(nn.Module):
         self.pyramid = SimplePyramid(width, self.patch)
         self.channels, self.strides = self.pyramid.channels, self.pyramid.strides
         levels = len(self.strides)
+        _check(width, depth, heads, grid, levels)
         self.chosen = [depth * (level + 1) // levels - 1 for level in range(levels)]
         load_released(self, weights, of_crate)
         if freeze:
@@ -170,3 +174,13 @@ class IstaStep(nn.Module):
 def of_crate(tensors: Tensors) -> Tensors:
     """Tensors of ``CrateBody`` from a classifier of github.com/Ma-Lab-Berkeley/CRATE."""
     return renamed({name: value for name, value in tensors.items() if not name.startswith("mlp_head.")}, _NAMES)
+
+
+def _check(width: int, depth: int, heads: int, grid: int, levels: int) -> None:
+    if heads < 1 or width % heads:
+        fix = f"give a divisor of encoder.width={width}"
+        raise ConfigError("C92", "encoder.heads", f"{heads} heads do not divide {width} channels", fix)
+    if depth < levels:
+        raise ConfigError("C92", "encoder.depth", f"{depth} blocks give no {levels} levels", f"give {levels} or more")
+    if grid < 1:
+        raise ConfigError("C92", "encoder.grid", f"{grid} patches make no picture", "give 1 or more")

@@ -35,7 +35,7 @@ class PfResNet(nn.Module):
         weights: local file: the authors' release, or a trained visionkit network; errors as of TimmEncoder.
         freeze: keep the encoder as it is: no gradients, batch statistics at rest.
 
-    Raises ConfigError C91 where depths and widths do not go together.
+    Raises ConfigError C91 where depths and widths do not go together, or a stage has no block.
     """
 
     spatial_dims = 2
@@ -50,9 +50,11 @@ class PfResNet(nn.Module):
         freeze: bool = False,
     ) -> None:
         super().__init__()
-        if not depths or len(depths) != len(widths):
-            what = f"{len(depths)} depths and {len(widths)} widths"
-            raise ConfigError("C91", "encoder.depths", what, "give one of each for every stage")
+        if not depths or len(depths) != len(widths) or min(depths) < 1:
+            what = f"depths {list(depths)} and widths {list(widths)} make no stages"
+            raise ConfigError(
+                "C91", "encoder.depths", what, "give one of each for every stage, and depths of 1 or more"
+            )
         self.in_chans, self.freeze = in_chans, freeze
         self.normalise = Normalise(in_chans)
         self.body = PfBody(block, depths, widths, in_chans)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from visionkit.encoders.weights import load_exactly, part, read_weights
+from visionkit.encoders.weights import load_exactly, misfit, part, read_weights
 
 Tensors = dict[str, Tensor]
 
@@ -23,12 +23,16 @@ def load_released(encoder: nn.Module, path: str | Path | None, convert: Callable
     if part(ours, "body."):
         load_exactly(encoder, ours, path)
         return
+    try:
+        released = convert(tensors)
+    except (LookupError, ValueError, AttributeError) as error:  # what it looks for is not there
+        raise misfit(path, f"{type(error).__name__} {error}") from error
     body = encoder.get_submodule("body")
     shapes = {name: tensor.shape for name, tensor in body.state_dict().items()}
     # The same numbers in the same order: 1x1 convolutions for linear layers, two axes for one.
     fitting = {
         name: tensor.reshape(shapes[name]) if name in shapes and tensor.numel() == shapes[name].numel() else tensor
-        for name, tensor in convert(tensors).items()
+        for name, tensor in released.items()
     }
     load_exactly(body, fitting, path)
 

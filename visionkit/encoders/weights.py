@@ -69,7 +69,9 @@ def misfit(path: str | Path, what: str) -> ConfigError:
     """The error for weights of another model; ``what`` is shortened to one line."""
     what = " ".join(what.split())
     what = what if len(what) <= 200 else f"{what[:200]} ..."
-    return ConfigError("C25", path, f"these weights do not fit the encoder: {what}", "set encoder.model to their model")
+    return ConfigError(
+        "C25", path, f"these weights do not fit the encoder: {what}", "choose the encoder whose weights they are"
+    )
 
 
 def _unpickle(path: Path) -> object:
