@@ -41,7 +41,7 @@ REFUSED = "C83"
 """The error of what has no meaning in the encoder's number of dimensions."""
 HEAVY = 15_000_000
 """Parameters from which on an encoder is only looked at in the quick tests."""
-SIZES = {2: ((1, 1), (7, 3), (97, 131)), 3: ((1, 1, 1), (7, 3, 5), (21, 35, 18))}
+SIZES = {2: ((1, 1), (7, 3), (45, 71)), 3: ((1, 1, 1), (7, 3, 5), (21, 35, 18))}
 """Smaller than a cell, than the grid, and not divisible."""
 SMALL = {
     2: ("unet2d", "encoder.channels=[4,6,8,10]", "encoder.steps=[4,2,2,2]"),

@@ -4,30 +4,39 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from visionkit.cli import main
 from visionkit.datasets.synthetic import Shapes
 
 ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.xdist_group("end to end")
 CLASSES = ["background", "disc", "square"]
 
 
-def run(folder: Path, *words: str) -> str:
-    program = {"train": ["train.py"], "evaluate": ["evaluate.py"]}.get(words[0], ["-m", "visionkit.cli"])
-    program = [str(ROOT / program[0]), *words[1:]] if program[0].endswith(".py") else ["-c", CLI, *words]
-    environment = {**os.environ, "OMP_NUM_THREADS": "2", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, *program], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def train(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, str(ROOT / "train.py"), *words]
+    return subprocess.run(command, cwd=folder, env=os.environ, capture_output=True, text=True, check=False)
 
 
-CLI = "from visionkit.cli import main; main()"
+@pytest.fixture
+def run(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Types ``visionkit`` and some words in the user's folder; gives what is printed."""
+
+    def typed(*words: str) -> str:
+        monkeypatch.chdir(place)
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        printed, errors = capsys.readouterr()
+        assert not ended.value.code, errors
+        return printed
+
+    return typed
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +52,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Image.fromarray(sample["image"].permute(1, 2, 0).numpy()).save(folder / "mydata" / "images" / name)
         Image.fromarray(sample["mask"].numpy().astype(np.uint8)).save(folder / "mydata" / "masks" / name)
     (folder / "mydata" / "classes.yaml").write_text("".join(f"- {name}\n" for name in CLASSES))
-    run(
+    done = train(
         folder,
-        *("train", "task=segmentation/fpn", "dataset=folder", "dataset.root=mydata", "run=runs/mine"),
+        *("task=segmentation/fpn", "dataset=folder", "dataset.root=mydata", "run=runs/mine"),
         *("encoder.model=test_resnet", "trainer=cpu", "trainer.max_epochs=2", "dataset.batch_size=auto", "workers=0"),
         *("dataset.augment.crop.height=32", "dataset.augment.crop.width=32", "dataset.layout.fractions=[0.6,0.2,0.2]"),
     )
+    assert done.returncode == 0, done.stderr
     return folder
 
 
@@ -75,16 +85,16 @@ def test_the_run_folder_holds_everything(place: Path) -> None:
     assert json.loads((run_folder / "batch_sizes.json").read_text())["dataset"] >= 1
 
 
-def test_evaluating_again_gives_the_same_figures(place: Path) -> None:
+def test_evaluating_again_gives_the_same_figures(place: Path, run: Callable[..., str]) -> None:
     before = metrics(place)
-    printed = run(place, "evaluate", "run=runs/mine")
+    printed = run("evaluate", "run=runs/mine")
     assert metrics(place) == before
     assert "miou" in printed
     assert "visionkit predict runs/mine/bundle" in printed
 
 
-def test_predicted_class_maps_are_those_of_the_evaluation(place: Path) -> None:
-    run(place, "predict", "runs/mine/bundle", "mydata/images", "--out", "predictions")
+def test_predicted_class_maps_are_those_of_the_evaluation(place: Path, run: Callable[..., str]) -> None:
+    run("predict", "runs/mine/bundle", "mydata/images", "--out", "predictions")
     confusion = np.zeros((3, 3), int)
     config = (place / "runs/mine/config.yaml").read_text()
     assert "fractions" in config
@@ -98,17 +108,15 @@ def test_predicted_class_maps_are_those_of_the_evaluation(place: Path) -> None:
     assert confusion.tolist() == metrics(place)["confusion"]
 
 
-def test_exporting_again_gives_the_same_weights(place: Path) -> None:
-    run(place, "export", "run=runs/mine", "out=again")
+def test_exporting_again_gives_the_same_weights(place: Path, run: Callable[..., str]) -> None:
+    run("export", "run=runs/mine", "out=again")
     first, second = ((place / folder / "model.safetensors").read_bytes() for folder in ("runs/mine/bundle", "again"))
     assert first == second
 
 
 def test_the_same_command_is_refused_without_resume_and_finished_with_it(place: Path) -> None:
     words = ["task=segmentation/fpn", "dataset=folder", "dataset.root=mydata", "run=runs/mine"]
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "train.py"), *words], cwd=place, capture_output=True, text=True, check=False
-    )
+    done = train(place, *words)
     assert done.returncode == 2
     assert "resume=auto" in done.stderr
     assert done.stderr.count("\n") == 1

@@ -18,6 +18,7 @@ from visionkit.cli import main
 from visionkit.commands import compare as command
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.xdist_group("sweep")
 SIZES = {"train": 12, "val": 4, "test": 4}
 
 

@@ -53,7 +53,7 @@ def test_greedy_joins_and_removes(blank):
 
 @pytest.mark.parametrize("blank", [0, 1])
 def test_a_beam_that_holds_everything_is_all_paths(blank):
-    for seed in range(6):
+    for seed in range(2):
         logits = frames(seed)
         several = ctc_hypotheses(logits, blank=blank, width=400, count=6)
         for row in range(3):

@@ -41,6 +41,9 @@ def values(items):
     return {"/".join(item.nested_key) or item.key: json.loads(item.value_json) for item in items}
 
 
+pytestmark = pytest.mark.xdist_group("wandb")
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """One offline run with everything that the toolkit logs, and a second part after a resume."""
