@@ -157,7 +157,9 @@ def test_procedures_of_tokens_and_tokenizers_can_be_exchanged(search) -> None:
     network.predict(collate([sample(40, "ab")]))
 
 
-@pytest.mark.parametrize(("reader", "search"), [(COLUMNS, beam), (TOKENS["transformer"], ctc_greedy)], ids=["columns", "tokens"])
+@pytest.mark.parametrize(
+    ("reader", "search"), [(COLUMNS, beam), (TOKENS["transformer"], ctc_greedy)], ids=["columns", "tokens"]
+)
 def test_a_search_of_the_other_kind_is_refused(reader, search) -> None:
     with pytest.raises(ConfigError, match="C182"):
         make(partial(reader, search=partial(search)))
