@@ -26,7 +26,7 @@ quickstart: $(VENV)/.ready
 	$(BIN)/visionkit predict runs/quickstart/bundle runs/quickstart/samples --out runs/quickstart/predictions
 
 test: $(VENV)/.ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup -m "not slow" --durations=10
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder -m "not slow" --durations=10
 
 test-all: $(VENV)/.ready
 	$(BIN)/python -m pytest --durations=20

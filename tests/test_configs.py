@@ -22,6 +22,7 @@ from visionkit.layers.channels_last import channels_last_
 from visionkit.module import flatten
 from visionkit.network import Network
 
+pytestmark = pytest.mark.early
 FILES = sorted(conf_dir().rglob("*.yaml"))
 
 

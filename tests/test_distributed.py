@@ -13,7 +13,7 @@ import torch.multiprocessing as mp
 from toys import toy_datamodule, toy_module, toy_trainer
 
 ROOT = Path(__file__).parents[1]
-pytestmark = pytest.mark.xdist_group("two processes")
+pytestmark = pytest.mark.early
 LENGTHS = range(1, 10)
 
 

@@ -15,7 +15,7 @@ from visionkit.cli import main
 from visionkit.datasets.synthetic import Shapes
 
 ROOT = Path(__file__).parents[1]
-pytestmark = pytest.mark.xdist_group("end to end")
+pytestmark = pytest.mark.early
 CLASSES = ["background", "disc", "square"]
 
 

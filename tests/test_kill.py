@@ -13,7 +13,7 @@ import torch
 from visionkit.checkpoint import find, load_checkpoint
 
 ROOT = Path(__file__).parents[1]
-pytestmark = pytest.mark.xdist_group("kill")
+pytestmark = pytest.mark.early
 STEPS = 24
 
 

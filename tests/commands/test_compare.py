@@ -18,7 +18,7 @@ from visionkit.cli import main
 from visionkit.commands import compare as command
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.xdist_group("sweep")
+pytestmark = pytest.mark.early
 SIZES = {"train": 12, "val": 4, "test": 4}
 
 

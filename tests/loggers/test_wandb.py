@@ -41,7 +41,7 @@ def values(items):
     return {"/".join(item.nested_key) or item.key: json.loads(item.value_json) for item in items}
 
 
-pytestmark = pytest.mark.xdist_group("wandb")
+pytestmark = pytest.mark.early
 
 
 @pytest.fixture(scope="module")

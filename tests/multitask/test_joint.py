@@ -28,7 +28,7 @@ from visionkit.network import Network
 from visionkit.tasks.edges import EdgeDetection
 from visionkit.tasks.segmentation import Segmentation
 
-pytestmark = pytest.mark.xdist_group("joint")
+pytestmark = pytest.mark.early
 BALANCES = [Fixed, Uncertainty, DynamicAverage, GradNorm, partial(Aggregated, weighting=pcgrad)]
 
 
