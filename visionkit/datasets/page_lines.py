@@ -1,6 +1,7 @@
 """Lines cut out of pages: what page files of every format have in common."""
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -60,7 +61,7 @@ class Page:
     lines: tuple[PageLine, ...]
 
 
-class PageLines(TextLines):
+class PageLines(TextLines, ABC):
     """Lines of the page files in a folder and all folders in it; each format has its own ``parse``, file to page.
 
     The picture is named in the page file and lies beside it, one folder above, or in ``pictures``. Where all page files
@@ -84,9 +85,9 @@ class PageLines(TextLines):
     """
 
     @staticmethod
+    @abstractmethod
     def parse(path: Path) -> Page:
         """A page file's page. Raises DataError."""
-        raise NotImplementedError
 
     def __init__(
         self,
