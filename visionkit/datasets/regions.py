@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Int64
-from scipy.io import loadmat
 from torch import Tensor
 
 from visionkit.datasets.bsds import BSDS
+from visionkit.datasets.matlab import read_variable
 from visionkit.errors import DataError
 from visionkit.types import Classes, Sample
 
@@ -48,10 +48,13 @@ class BSDSRegions(BSDS):
 
 
 def region_sizes(path: Path) -> Int64[Tensor, "h w"]:
-    """Class of each pixel's region by its share of the picture. DataError D81 where there are no segmentations."""
-    cells = np.asarray(loadmat(path, variable_names=["groundTruth"])["groundTruth"]).ravel()
+    """Class of each pixel's region by its share of the picture.
+
+    Raises DataError: D81 where there are no segmentations, others as ``read_variable``.
+    """
+    fix = "take dataset=bsds500, which needs the edges alone"
+    cells = read_variable(path, "groundTruth", fix).ravel()
     if not all("Segmentation" in (getattr(cell.dtype, "names", None) or ()) for cell in cells):
-        fix = "take dataset=bsds500, which needs the edges alone"
         raise DataError("D81", path, "has an annotator without a segmentation", fix)
     maps = sorted((cell["Segmentation"].ravel()[0] for cell in cells), key=lambda regions: int(regions.max()))
     regions = maps[len(maps) // 2].astype(np.int64)
