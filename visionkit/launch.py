@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from visionkit.config import check_roots, choice, compose, conf_dir, explain, options
 from visionkit.errors import ConfigError, guard
 from visionkit.runs import Run, discard, load_config, open_run, save_command, save_config, set_key
+from visionkit.selection import keep_only
 
 _RUN_OF_RANK_ZERO = "VISIONKIT_RUN"
 
@@ -67,6 +68,7 @@ def _job(cfg: DictConfig) -> float | None:
 
 def _train(cfg: DictConfig) -> float | None:
     check_roots(cfg)
+    keep_only(cfg)
     if HydraConfig.get().mode == RunMode.MULTIRUN and (cfg.trainer.devices != 1 or cfg.trainer.num_nodes != 1):
         fix = "start the runs one by one, or add trainer.devices=1 trainer.strategy=auto"
         raise ConfigError("C35", "-m", "cannot start runs of several processes", fix)
@@ -105,12 +107,13 @@ def _join(cfg: DictConfig) -> Run:
 
 
 def _name(cfg: DictConfig, choices: Any) -> str:
-    """``unet_camvid-resnet18``: experiment (or task and dataset) and encoder."""
+    """``unet_camvid-resnet18``: experiment (or task and dataset), encoder, and the tasks where ``only`` chose some."""
     whole = choices.get("experiment") or "-".join(str(choices[group]).split("/")[-1] for group in ("task", "dataset"))
     listed: Any = OmegaConf.load(conf_dir() / "encoder" / f"{choices['encoder']}.yaml")
     model = cfg.encoder.get("model")
     encoder = choices["encoder"] if model == listed.get("model") else model
-    return f"{whole.split('/')[-1]}-{encoder}".replace("/", "_")
+    parts = [whole.split("/")[-1], encoder, *(cfg.tasks if cfg.only is not None else [])]
+    return "-".join(parts).replace("/", "_")
 
 
 if __name__ == "__main__":
