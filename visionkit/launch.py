@@ -69,16 +69,20 @@ def _job(cfg: DictConfig) -> float | None:
 def _train(cfg: DictConfig) -> float | None:
     check_roots(cfg)
     keep_only(cfg)
-    if HydraConfig.get().mode == RunMode.MULTIRUN and (cfg.trainer.devices != 1 or cfg.trainer.num_nodes != 1):
+    is_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+    if is_sweep and (cfg.trainer.devices != 1 or cfg.trainer.num_nodes != 1):
         fix = "start the runs one by one, or add trainer.devices=1 trainer.strategy=auto"
         raise ConfigError("C35", "-m", "cannot start runs of several processes", fix)
     run = _open(cfg) if _is_first_process() else _join(cfg)
     from visionkit.procedures import train_run
 
     try:
-        return train_run(cfg, run)
+        best = train_run(cfg, run)
     finally:
         discard(run)
+    if is_sweep:
+        print(f"  visionkit compare {HydraConfig.get().sweep.dir}    # all runs of this sweep so far")
+    return best
 
 
 def _is_first_process() -> bool:

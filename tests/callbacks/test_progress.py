@@ -37,6 +37,20 @@ def test_without_a_last_epoch_nothing_is_promised(tmp_path, make, fake, capsys):
     assert line.endswith("s/epoch")
 
 
+def test_a_long_epoch_has_lines_within_it(tmp_path, make, fake, capsys):
+    trainer = make(tmp_path, [EpochLines(every_s=0)], enable_progress_bar=True, max_epochs=2)
+    trainer.fit(fake.Module(), *fake.loaders())
+    lines = capsys.readouterr().out.splitlines()
+    within = re.compile(r"epoch (\d)/2  batch (\d)/3  train/loss [\d.]+  [\d.]+ s left in it")
+    assert [within.fullmatch(line).groups() for line in lines if "batch" in line] == [
+        ("1", "1"),
+        ("1", "2"),
+        ("2", "1"),
+        ("2", "2"),
+    ]
+    assert len(lines) == 6
+
+
 def test_other_ranks_print_nothing(tmp_path, make, fake, capsys):
     callback = EpochLines()
     trainer = make(tmp_path, [callback], enable_progress_bar=True, max_epochs=1)

@@ -43,6 +43,12 @@ def test_words_of_any_script() -> None:
     assert set("".join(many(umlauts, "train"))) <= umlauts.characters
 
 
+def test_too_few_syllables_are_an_error_not_an_endless_search() -> None:
+    words = Pronounceable(onsets="b", vowels="a", codas="", syllables=(1, 1), numbers=0)
+    with pytest.raises(ConfigError, match=r"C189.*too few words"):
+        [words.word(np.random.default_rng(0), split) for split in SPLITS]
+
+
 def test_sentences_have_words_marks_and_now_and_then_nothing() -> None:
     lines = many(Sentences(Pronounceable(), count=(2, 4), blank=0.2, marked=0.5), "val")
     assert {len(line.split()) for line in lines} == {0, 2, 3, 4}

@@ -77,6 +77,8 @@ def test_what_is_not_known_is_an_error_or_a_token(kind):
         "words": WordTokenizer(WordList(charset.characters, ""), unknown=True),
     }[kind]
     assert tolerant.decode(tolerant.encode("lowQ low")) == "low\ufffd low"
+    assert tolerant.encode_known("lowQ low") == tolerant.encode("lowQ low")
+    assert MADE[kind]().decode(MADE[kind]().encode_known("lowQ low")) == "low low"
     assert tolerant.size == MADE[kind]().size + 1 - 3 * (kind == "words")
 
 
@@ -86,6 +88,12 @@ def test_bytes_know_everything_but_half_a_pair():
         assert tokenizer.decode(tokenizer.encode("\u0628\u0650")) == "\u0628\u0650"
         with pytest.raises(DataError, match="D112"):
             tokenizer.encode("\ud800")
+        assert tokenizer.encode_known("a\ud800b") == tokenizer.encode("ab")
+
+
+def test_known_words_stay_whole_where_others_are_left_out():
+    formulas = WordTokenizer(WordList(("\\frac", "{", "}", "x")))
+    assert formulas.encode_known("\\frac { x } { \\sqrt }") == [1, 2, 4, 3, 2, 3]
 
 
 def test_pairs_are_those_of_a_hand_made_case():

@@ -1,4 +1,4 @@
-"""Progress of a training: a bar on a terminal, one plain line an epoch in a file."""
+"""Progress of a training: a bar on a terminal, plain lines in a file, one an epoch and more in a long one."""
 
 import sys
 import time
@@ -36,13 +36,19 @@ class _TerminalProgress(RichProgressBar):
 
 
 class EpochLines(ProgressBar):
-    """Prints ``epoch 3/20  step 1200  train/loss 0.412  val/task/metric 0.67  12 s/epoch  3 min 24 s left``."""
+    """Prints ``epoch 3/20  step 1200  train/loss 0.412  val/task/metric 0.67  12 s/epoch  3 min 24 s left``.
 
-    def __init__(self) -> None:
+    Within an epoch that takes longer: ``epoch 3/20  batch 400/1200  train/loss 0.433  1 min 2 s left in it``.
+
+    Args:
+        every_s: seconds between the lines of one epoch.
+    """
+
+    def __init__(self, every_s: float = 30.0) -> None:
         super().__init__()
-        self._enabled = True
-        self._begin = self._epoch_begin = time.monotonic()
-        self._first_epoch = 0
+        self._enabled, self._every_s = True, every_s
+        self._begin = self._epoch_begin = self._last_line = time.monotonic()
+        self._first_epoch = self._batches = 0
 
     def disable(self) -> None:
         """Prints nothing from now on: Lightning calls it on every process but the first."""
@@ -54,26 +60,54 @@ class EpochLines(ProgressBar):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clock."""
-        self._begin = self._epoch_begin = time.monotonic()
+        self._begin = self._epoch_begin = self._last_line = time.monotonic()
         self._first_epoch = trainer.current_epoch
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Prints a line if the last one is long ago."""
+        self._batches += 1  # not batch_idx: a run can go on within an epoch
+        now, done, total = time.monotonic(), batch_idx + 1, trainer.num_training_batches
+        if now - self._last_line < self._every_s or done >= total:
+            return
+        self._last_line = now
+        left_s = (now - self._epoch_begin) / self._batches * (total - done)
+        parts = [_epoch(trainer), f"batch {done}/{total}"]
+        parts += [f"{name} {value:.4g}" for name, value in figures(trainer).items() if name == "train/loss"]
+        self._print([*parts, f"{duration(left_s)} left in it"], trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prints the epoch's line."""
         now = time.monotonic()
-        epoch_s, self._epoch_begin = now - self._epoch_begin, now
+        epoch_s = now - self._epoch_begin
+        self._epoch_begin = self._last_line = now
+        self._batches = 0
         done = trainer.current_epoch + 1 - self._first_epoch
         mean_s = (now - self._begin) / done
-        last = trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else None
+        last = _last_epoch(trainer)
         parts = [
-            f"epoch {trainer.current_epoch + 1}" + (f"/{last}" if last else ""),
+            _epoch(trainer),
             f"step {trainer.global_step}",
             *[f"{name} {value:.4g}" for name, value in figures(trainer).items()],
             f"{duration(epoch_s)}/epoch",
         ]
         if last:
             parts.append(f"{duration(mean_s * (last - trainer.current_epoch - 1))} left")
+        self._print(parts, trainer)
+
+    def _print(self, parts: list[str], trainer: Trainer) -> None:
         if self._enabled and trainer.is_global_zero:
             print("  ".join(parts), flush=True)
+
+
+def _last_epoch(trainer: Trainer) -> int | None:
+    return trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else None
+
+
+def _epoch(trainer: Trainer) -> str:
+    last = _last_epoch(trainer)
+    return f"epoch {trainer.current_epoch + 1}" + (f"/{last}" if last else "")
 
 
 def figures(trainer: Trainer) -> dict[str, float]:

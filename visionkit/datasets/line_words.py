@@ -15,6 +15,8 @@ from visionkit.datasets.text_files import read_text
 from visionkit.errors import ConfigError
 
 _SHARES = Share((0.8, 0.1, 0.1))
+_TRIES = 1000
+"""A tenth of the words are of the rarest split, so that this many misses in a row mean that there are none."""
 
 
 class Words(Protocol):
@@ -64,11 +66,17 @@ class Pronounceable:
         return frozenset(letters | capitals | set(string.digits if self.numbers > 0 else ""))
 
     def word(self, rng: np.random.Generator, split: str) -> str:
-        """A word of this split; the same word with other capitals is the same word."""
-        while True:
+        """A word of this split; the same word with other capitals is the same word.
+
+        Raises ConfigError C189 where the parts make so few words that the split has hardly any.
+        """
+        for _ in range(_TRIES):
             word = self._number(rng) if rng.random() < self.numbers else self._syllables(rng)
             if word and _SHARES.split(f"word {word}") == split:
                 break
+        else:
+            what = f"the syllables make too few words for the split {split} to have some"
+            raise ConfigError("C189", "dataset.layout.words", what, "give more onsets, vowels or codas")
         chance = rng.random()
         if chance < self.capitals / 5:
             capital = word.upper()

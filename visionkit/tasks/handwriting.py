@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 from visionkit import drawing
-from visionkit.errors import ConfigError, DataError
+from visionkit.errors import ConfigError
 from visionkit.layers.padding import cut
 from visionkit.layers.strides import per_axis
 from visionkit.metrics.text import reading
@@ -118,19 +118,8 @@ class TextRecognition(nn.Module):
         return drawing.stacked([page, attention_panels.looks(sample, tokens, attention.numpy())])
 
     def _tokens(self, text: str) -> list[int]:
-        """Ids of a text. In evaluation characters that have none are left out: the loss cannot ask for them."""
-        try:
-            return self.tokenizer.encode(text)
-        except DataError:
-            if self.training:
-                raise
-            return [number for character in text for number in self._known(character)]
-
-    def _known(self, character: str) -> list[int]:
-        try:
-            return self.tokenizer.encode(character)
-        except DataError:
-            return []
+        """Ids of a text. In evaluation what has none is left out: the loss cannot ask for it."""
+        return self.tokenizer.encode(text) if self.training else self.tokenizer.encode_known(text)
 
     def _line(self, features: Features, size: Sequence[int]) -> Tensor:
         """The map without the cells that lie wholly in the encoder's padding."""

@@ -72,6 +72,10 @@ class SubwordTokenizer:
         utf8(text)
         return [number + 1 for number in self.library.encode(text).ids]
 
+    def encode_known(self, text: str) -> list[int]:
+        """Ids without halves of surrogate pairs."""
+        return self.encode(text.encode(errors="ignore").decode())
+
     def decode(self, ids: Iterable[int]) -> str:
         """Text of ids; bytes that are no UTF-8 give U+FFFD, special ids and those below 0 nothing."""
         letters = "".join(self.tokens[number - 1] for number in ids if number > 0)

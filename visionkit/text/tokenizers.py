@@ -28,6 +28,9 @@ class Tokenizer(Protocol):
     def encode(self, text: str) -> list[int]:
         """Ids of a text, without special ones. Raises DataError D112 for what has no id."""
 
+    def encode_known(self, text: str) -> list[int]:
+        """The same without what has no id."""
+
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids; special ones and those below 0 give nothing."""
 
@@ -68,6 +71,10 @@ class TokenList:
     def encode(self, text: str) -> list[int]:
         """Ids of a text. Raises DataError D112 for what is not in the list."""
         return self.encode_tokens(self.split(text))
+
+    def encode_known(self, text: str) -> list[int]:
+        """Ids of what is in the list."""
+        return self.encode_tokens([token for token in self.split(text) if token in self.ids or self.unknown])
 
     def encode_tokens(self, tokens: Sequence[str]) -> list[int]:
         """Ids of a text that is already split. Raises DataError D112 for what is not in the list."""
@@ -118,6 +125,10 @@ class ByteTokenizer:
     def encode(self, text: str) -> list[int]:
         """Ids of a text; half of a surrogate pair, which no text file can hold, is an error (DataError D112)."""
         return [byte + 1 for byte in utf8(normalised(text, self.normalization))]
+
+    def encode_known(self, text: str) -> list[int]:
+        """Ids without halves of surrogate pairs."""
+        return self.encode(text.encode(errors="ignore").decode())
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids; bytes that are no UTF-8 give U+FFFD, special ids and those below 0 nothing."""
