@@ -7,7 +7,7 @@ from typing import Any
 
 import hydra
 from hydra.errors import HydraException, InstantiationException
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -45,6 +45,11 @@ def build(cfg: Any, **values: Any) -> Any:
         return instantiate(plain, _convert_="all", **values)
     except InstantiationException as error:
         raise _cause(error) from error
+
+
+def class_of(cfg: Any) -> Any:
+    """The class that ``_target_`` names, without making an object of it."""
+    return get_class(cfg["_target_"])
 
 
 def options(group: str) -> list[str]:

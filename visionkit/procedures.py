@@ -36,6 +36,7 @@ from visionkit.reports.page import write_report
 from visionkit.reports.samples import write_samples
 from visionkit.runs import Run
 from visionkit.types import Sample
+from visionkit.warm_start import start_from
 
 Results = dict[str, dict[str, Tensor]]
 Origin = tuple[Path, int, list[str]]
@@ -47,7 +48,9 @@ def train_run(cfg: DictConfig, run: Run) -> float | None:
     begin_s = time.monotonic()
     _quiet()
     datamodule = make_datamodule(cfg)
-    module = make_module(cfg, make_network(cfg, datamodule.labels))
+    network = make_network(cfg, datamodule.labels)
+    begun = start_from(network, cfg.start_from) if cfg.start_from is not None and not run.resumed else None
+    module = make_module(cfg, network)
     _check_before(cfg, module, datamodule)
     checkpoints: Checkpoints = build(cfg.checkpoint)
     trainer = make_trainer(cfg, run.folder, [*make_callbacks(cfg), checkpoints], list(build(cfg.logger).values()))
@@ -59,6 +62,8 @@ def train_run(cfg: DictConfig, run: Run) -> float | None:
     start = _newest(run.folder) if run.resumed else None
     if trainer.is_global_zero:
         print(f"run folder: {run.folder}" + (f", continuing from {start.name}" if start else ""), flush=True)
+        if begun is not None:
+            print(begun, flush=True)
     succeeded = False
     try:
         with _interruptible(trainer):

@@ -1,9 +1,8 @@
 """A part of an experiment of several tasks: those that are named, and the sources that they learn from."""
 
-from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
-from visionkit.config import build
+from visionkit.config import build, class_of
 from visionkit.errors import ConfigError, nearest
 
 
@@ -22,7 +21,7 @@ def keep_only(cfg: DictConfig) -> None:
     if cfg.baselines is not None:
         cfg.baselines = OmegaConf.masked_copy(cfg.baselines, [name for name in names if name in cfg.baselines])
     if "sources" in cfg.dataset:
-        targets = {get_class(task._target_).target for task in cfg.tasks.values()}  # type: ignore[attr-defined]
+        targets = {class_of(task).target for task in cfg.tasks.values()}
         sources = cfg.dataset.sources
         kept = [name for name, node in sources.items() if targets & build(node).split("train").labels.keys()]
         cfg.dataset.sources = OmegaConf.masked_copy(sources, kept)

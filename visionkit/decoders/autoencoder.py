@@ -8,15 +8,12 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from visionkit.encoders.weights import part, read_weights
+from visionkit.encoders.weights import find_weights, part, read_weights
 from visionkit.errors import ConfigError
 from visionkit.layers.dims import require_pictures
 from visionkit.layers.latent import LatentResidual, Posterior, middle, projection
 from visionkit.layers.resample import Resample
 from visionkit.types import Encoder, Features, Stride
-
-_IN_FOLDER = ("model.safetensors", "bundle/model.safetensors", "checkpoints/best.ckpt")
-"""Where the weights of a bundle or of a run are, the first that exists."""
 
 
 class LatentDecoder(nn.Module):
@@ -105,7 +102,7 @@ class EdgeAutoencoder(nn.Module):
         self.decoder = decoder(**shape)
         self.trained = weights is not None
         if weights is not None:
-            self._load(_weights_file(Path(weights)))
+            self._load(_weights_file(weights))
         self.register_load_state_dict_post_hook(_filled)
         self.requires_grad_(False)
 
@@ -150,11 +147,10 @@ def _half(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name: value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def _weights_file(path: Path) -> Path:
-    files = [path / name for name in _IN_FOLDER] if path.is_dir() else [path]
-    for file in files:
-        if file.is_file():
-            return file
-    what = "holds no weights" if path.is_dir() else "there is no such file or folder"
-    fix = "name the run folder of python train.py experiment=edges/autoencoder_bsds500"
-    raise ConfigError("C157", path, what, fix)
+def _weights_file(place: str | Path) -> Path:
+    file = find_weights(place)
+    if file is None:
+        what = "holds no weights" if Path(place).is_dir() else "there is no such file or folder"
+        fix = "name the run folder of python train.py experiment=edges/autoencoder_bsds500"
+        raise ConfigError("C157", place, what, fix)
+    return file

@@ -11,18 +11,28 @@ from visionkit.errors import ConfigError, UnsafeFileError
 
 _WRAPPERS = ("state_dict", "model", "state_dict_ema", "model_ema")
 _PREFIXES = ("network.", "module.", "_orig_mod.")
+_IN_FOLDER = ("model.safetensors", "bundle/model.safetensors", "checkpoints/best.ckpt")
+"""Where the weights of a bundle or of a run are, the first that exists."""
 
 
-def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """Tensors by name from a .safetensors file or a pickled state_dict (.pth, .pt, .bin, .ckpt).
+def find_weights(place: str | Path) -> Path | None:
+    """The file of weights that a path means: itself, or the one of a bundle or of a run; None where there is none."""
+    place = Path(place).expanduser()
+    files = [place / name for name in _IN_FOLDER] if place.is_dir() else [place]
+    return next((file for file in files if file.is_file()), None)
+
+
+def read_weights(place: str | Path) -> dict[str, Tensor]:
+    """Tensors by name from a .safetensors file, a pickled state_dict (.pth, .pt, .bin, .ckpt), a bundle or a run.
 
     Raises:
-        ConfigError: C23 no such file, C24 not a file of weights.
+        ConfigError: C23 no weights there, C24 not a file of weights.
         UnsafeFileError: U20 the pickle asks to run code.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ConfigError("C23", path, "there is no such file of weights", "set encoder.weights to an existing file")
+    path = find_weights(place)
+    if path is None:
+        what = "holds no weights" if Path(place).expanduser().is_dir() else "there is no such file of weights"
+        raise ConfigError("C23", place, what, "name a file of weights, a bundle, or the folder of a run that has ended")
     try:
         content = load_file(path) if path.suffix == ".safetensors" else _unpickle(path)
     except (UnsafeFileError, OSError):
