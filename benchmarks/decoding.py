@@ -30,8 +30,8 @@ from visionkit.generation.greedy import greedy
 from visionkit.generation.ngram_draft import NGramDraft
 from visionkit.generation.result import Decoded
 from visionkit.generation.speculative import speculative
+from visionkit.labels import WordList
 from visionkit.text.tokenizers import WordTokenizer
-from visionkit.types import WordList
 
 CELLS, WIDTH, FORCE, TOLERANCE = 300, 256, 50.0, 1e-3
 CACHED = {200: 5.0, 500: 9.0, 1000: 15.0}

@@ -23,7 +23,8 @@ from torch.utils.data import DataLoader
 
 from visionkit.assemble import make_callbacks, make_module, make_network, make_trainer
 from visionkit.config import build, compose
-from visionkit.types import Batch, Classes
+from visionkit.labels import Classes
+from visionkit.types import Batch
 
 BATCH, SIZE, CLASSES = 8, 256, 19
 ROUNDS, STEPS = 6, 3

@@ -16,10 +16,10 @@ import numpy as np
 from lxml import html
 
 from visionkit.datasets.table_content import Form, compose
+from visionkit.labels import Cell, Table
 from visionkit.metrics.teds.teds import teds
 from visionkit.text.table_grid import structure_of
 from visionkit.text.table_html import table_html
-from visionkit.types import Cell, Table
 
 TOLERANCE, PROMISED = 1e-12, 100.0
 SHAPES = ((4, 3), (8, 5), (14, 8), (24, 8))

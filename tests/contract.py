@@ -16,9 +16,10 @@ from visionkit.assemble import make_network
 from visionkit.config import build, compose, conf_dir, options
 from visionkit.encoders.conv import ConvEncoder
 from visionkit.errors import ConfigError
+from visionkit.labels import Cell, Charset, Classes, Edges, Objects, Table, TableTokens
 from visionkit.layers.strides import per_axis
 from visionkit.network import Network, target_of
-from visionkit.types import Batch, Cell, Charset, Classes, Edges, Objects, Table, TableTokens
+from visionkit.types import Batch
 
 LABELS: dict[str, Any] = {
     "mask": Classes(("sky", "road", "car")),

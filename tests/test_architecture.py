@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "visionkit"
 FLOORS = [
-    {"types", "errors", "seeding"},
+    {"types", "labels", "errors", "seeding"},
     {"config", "files", "memory", "drawing", "inference", "schedules"},
     {"layers"},
     {"planes"},

@@ -11,7 +11,8 @@ from visionkit.datasets.digits import DigitStrings
 from visionkit.datasets.synthetic import Shapes
 from visionkit.datasets.text_size import ToHeight
 from visionkit.errors import ConfigError, DataError
-from visionkit.types import Classes, Sample
+from visionkit.labels import Classes
+from visionkit.types import Sample
 
 
 class Faulty(Shapes):

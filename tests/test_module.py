@@ -7,12 +7,13 @@ from lightning.pytorch import Callback
 from toys import ToyDecoder, ToyEncoder, toy_datamodule, toy_module, toy_trainer
 
 from visionkit.inference import SlidingWindow
+from visionkit.labels import Classes
 from visionkit.losses.segmentation import CrossEntropy
 from visionkit.module import VisionModule, decay_groups, flatten
 from visionkit.multitask.balance import Fixed
 from visionkit.network import Network
 from visionkit.tasks.segmentation import Segmentation
-from visionkit.types import Batch, Classes
+from visionkit.types import Batch
 
 
 class EdgeTask(Segmentation):

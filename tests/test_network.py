@@ -8,10 +8,10 @@ from torch.utils._pytree import tree_leaves
 from visionkit.decoders.unet import UNet
 from visionkit.encoders.conv import ConvEncoder
 from visionkit.inference import SlidingWindow
+from visionkit.labels import Classes
 from visionkit.losses.segmentation import CrossEntropy
 from visionkit.network import Network
 from visionkit.tasks.segmentation import Segmentation
-from visionkit.types import Classes
 
 LABELS = Classes(tuple("abcdefg"))
 

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
+from visionkit.labels import Classes
 from visionkit.network import Network
-from visionkit.types import Classes, Monitor
+from visionkit.types import Monitor
 
 CLASSES = Classes(("sky", "road", "tree"), ((10, 20, 30), (200, 100, 0), (0, 160, 90)))
 ENCODER = {"_target_": "tiny_model.TinyEncoder", "channels": [4, 6], "pretrained": True}

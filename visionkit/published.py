@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from visionkit.assemble import make_network
 from visionkit.config import build, compose, conf_dir
-from visionkit.types import Charset, Classes, Edges, Objects
+from visionkit.labels import Charset, Classes, Edges, Objects
 
 _UNITS = {"K": 1e3, "M": 1e6, "G": 1e9}
 

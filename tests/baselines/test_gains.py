@@ -9,10 +9,10 @@ from visionkit.callbacks.summary import gains_table
 from visionkit.datasets.collate import collate
 from visionkit.decoders.density import Density
 from visionkit.decoders.fpn import FPN
+from visionkit.labels import Objects
 from visionkit.losses.density import SquaredDensity
 from visionkit.reports.page import build_page
 from visionkit.tasks.counting import Counting
-from visionkit.types import Objects
 
 
 def task() -> Counting:

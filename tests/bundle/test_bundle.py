@@ -19,7 +19,7 @@ from visionkit.bundle import safety
 from visionkit.bundle.labels import labels_from_json, labels_to_json
 from visionkit.errors import ConfigError, StorageError, UnsafeFileError
 from visionkit.files import older, replaced_file
-from visionkit.types import Edges
+from visionkit.labels import Edges
 
 
 def save(folder: Path, seed: int = 0, **changes: Any) -> Path:

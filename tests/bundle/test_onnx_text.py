@@ -17,10 +17,10 @@ from visionkit.encoders.crnn import CRNN
 from visionkit.encoders.line_blocks import LineBlocks
 from visionkit.generation.ctc import ctc_greedy
 from visionkit.generation.greedy import greedy
+from visionkit.labels import Charset
 from visionkit.network import Network
 from visionkit.tasks.handwriting import TextRecognition
 from visionkit.tasks.readers import ColumnReader, TokenReader
-from visionkit.types import Charset
 
 READERS = {
     "columns": partial(ColumnReader, decoder=CTC, search=ctc_greedy),

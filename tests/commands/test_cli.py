@@ -21,7 +21,7 @@ from visionkit.cli import main
 from visionkit.commands import catalog, checking, demo
 from visionkit.commands.actions import COMMANDS
 from visionkit.errors import DataError
-from visionkit.types import Classes
+from visionkit.labels import Classes
 
 
 def call(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:

@@ -16,7 +16,7 @@ from visionkit.datasets.findings import Finding
 from visionkit.datasets.folder import Folder
 from visionkit.datasets.synthetic import Shapes
 from visionkit.errors import ConfigError, DataError
-from visionkit.types import Classes
+from visionkit.labels import Classes
 
 
 def image(path: Path, array: np.ndarray, **options) -> str:

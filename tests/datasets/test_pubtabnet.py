@@ -13,9 +13,9 @@ from visionkit.datasets.pubtabnet import PubTabNet
 from visionkit.datasets.table_limits import TableLimits
 from visionkit.datasets.transforms import Augment, Resize
 from visionkit.errors import ConfigError, DataError
+from visionkit.labels import Cell, Table
 from visionkit.text.table_grid import NotRectangular
 from visionkit.text.table_tokens import HtmlCode, MergedCode, OtslCode
-from visionkit.types import Cell, Table
 
 
 def test_samples_and_labels(tmp_path) -> None:

@@ -6,8 +6,8 @@ from table_trees import picture
 from visionkit.datasets.check import check_splits
 from visionkit.datasets.table_folder import TableFolder
 from visionkit.errors import ConfigError, DataError
+from visionkit.labels import Cell
 from visionkit.text.table_grid import NotRectangular, grid_of
-from visionkit.types import Cell
 
 
 def write(root, name: str, text: str | bytes) -> None:

@@ -15,12 +15,13 @@ from visionkit.datasets.collate import collate
 from visionkit.decoders.unet import UNet
 from visionkit.encoders.conv import ConvEncoder
 from visionkit.inference import SlidingWindow
+from visionkit.labels import Classes
 from visionkit.losses.segmentation import CrossEntropy, Dice
 from visionkit.metrics.collections import by_case
 from visionkit.network import Network
 from visionkit.prediction.volumes import Volumes
 from visionkit.tasks.segmentation import Segmentation
-from visionkit.types import Classes, Monitor
+from visionkit.types import Monitor
 
 FLIPPED = np.array([[-1.0, 0, 0, 90], [0, 0, 2, -10], [0, 1, 0, 5], [0, 0, 0, 1]])
 """Axes to the left, upwards and to the front."""

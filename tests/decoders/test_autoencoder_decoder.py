@@ -11,11 +11,11 @@ from visionkit.checkpoint import save_checkpoint
 from visionkit.decoders.autoencoder import EdgeAutoencoder, LatentDecoder
 from visionkit.encoders.edge_autoencoder import EdgeAutoencoderEncoder
 from visionkit.errors import ConfigError, UnsafeFileError
+from visionkit.labels import Edges
 from visionkit.layers.latent import Posterior
 from visionkit.losses.autoencoder import Likelihood
 from visionkit.network import Network
 from visionkit.tasks.edge_autoencoder import EdgeAutoencoding
-from visionkit.types import Edges
 
 SMALL = {"width": 8, "multipliers": (1, 2), "blocks": 1, "latent_channels": 2}
 

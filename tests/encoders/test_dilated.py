@@ -10,10 +10,10 @@ from visionkit.config import build, conf_dir
 from visionkit.decoders.unet import UNet
 from visionkit.encoders.dilated import DilatedEncoder
 from visionkit.errors import ConfigError
+from visionkit.labels import Classes
 from visionkit.losses.segmentation import CrossEntropy
 from visionkit.network import Network
 from visionkit.tasks.segmentation import Segmentation
-from visionkit.types import Classes
 
 
 def tiny(**options) -> DilatedEncoder:

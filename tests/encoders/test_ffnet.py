@@ -12,7 +12,7 @@ from visionkit.config import compose, conf_dir, options
 from visionkit.encoders.ffnet import BlurDown, FFNetA, FFNetB, FFNetC
 from visionkit.encoders.ffnet_weights import renamed
 from visionkit.errors import ConfigError
-from visionkit.types import Classes
+from visionkit.labels import Classes
 
 QUICK = ("ffnet18_dAAA", "ffnet50_dAAA", "ffnet34_dAAC", "ffnet34_ABB", "ffnet40S_BCC_mobile", "ffnet46NS_CBB_mobile")
 PUBLISHED = [

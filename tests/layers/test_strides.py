@@ -7,11 +7,11 @@ from torch import Tensor, nn
 from visionkit.decoders.fpn import FPN
 from visionkit.decoders.unet import UNet
 from visionkit.errors import ConfigError
+from visionkit.labels import Classes
 from visionkit.layers.strides import increase, joined, per_axis, ratio, reaches
 from visionkit.losses.segmentation import CrossEntropy
 from visionkit.network import Network
 from visionkit.tasks.segmentation import Segmentation
-from visionkit.types import Classes
 
 
 def test_by_hand() -> None:

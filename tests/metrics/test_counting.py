@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from visionkit.labels import Objects
 from visionkit.metrics.counting import CountErrors, counting, grid_errors
-from visionkit.types import Objects
 
 
 def pictures(sizes=((16, 24), (9, 13), (1, 7), (40, 8)), seed=0):

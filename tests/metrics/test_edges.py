@@ -6,12 +6,12 @@ import torch
 from torchmetrics.utilities.data import dim_zero_sum
 
 from visionkit.errors import ConfigError
+from visionkit.labels import Edges
 from visionkit.metrics.edge_protocol import curve
 from visionkit.metrics.edge_protocol.counting import eight_bits, threshold_counts
 from visionkit.metrics.edge_protocol.crispness import crispness
 from visionkit.metrics.edge_protocol.nms import Suppression
 from visionkit.metrics.edges import AverageCrispness, EdgeBenchmark, picture_counts, picture_f, protocol, thin_edges
-from visionkit.types import Edges
 
 
 def pictures(seed: int = 0, count: int = 3) -> list[tuple[torch.Tensor, torch.Tensor]]:

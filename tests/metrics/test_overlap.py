@@ -3,11 +3,11 @@ import math
 import pytest
 import torch
 
+from visionkit.labels import Classes
 from visionkit.metrics.collections import by_case
 from visionkit.metrics.conventions import Standard, TransUNet
 from visionkit.metrics.overlap import CaseDice, diagonal, dice
 from visionkit.metrics.segmentation import confusion_matrix
-from visionkit.types import Classes
 
 NAN = math.nan
 

@@ -8,6 +8,7 @@ import torch
 from torchmetrics.functional.text import char_error_rate
 from torchmetrics.functional.text import word_error_rate as torchmetrics_wer
 
+from visionkit.labels import Charset
 from visionkit.metrics.text import (
     TextAccuracy,
     TextErrors,
@@ -18,7 +19,6 @@ from visionkit.metrics.text import (
     token_edits,
     word_error_rate,
 )
-from visionkit.types import Charset
 
 
 def texts(seed, count=40):

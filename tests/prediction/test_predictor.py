@@ -13,9 +13,10 @@ from tiny_model import ALLOW, CLASSES, ENCODER, PREPROCESSING, TASK, tiny_networ
 import visionkit
 from visionkit.bundle import folder as bundle
 from visionkit.errors import ConfigError, DataError, VisionkitError
+from visionkit.labels import Classes, Edges, Objects
 from visionkit.prediction.outputs import KINDS, linear, nearest_pixel, write_density, write_edges, write_mask
 from visionkit.prediction.predictor import Predictor, save_all
-from visionkit.types import Classes, Edges, Objects, Prediction
+from visionkit.types import Prediction
 
 
 def save(folder: Path, in_chans: int = 3, **preprocessing: Any) -> Path:

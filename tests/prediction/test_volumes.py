@@ -18,9 +18,9 @@ from visionkit.datasets.intensity import ZScore
 from visionkit.datasets.nifti import read_labels, read_volume
 from visionkit.datasets.volume_pairs import Grid
 from visionkit.errors import DataError, UnsafeFileError
+from visionkit.labels import Classes
 from visionkit.network import Network
 from visionkit.prediction.predictor import Predictor, save_all
-from visionkit.types import Classes
 
 LABELS = {"mask": Classes(("background", "front", "back"), ((0, 0, 0), (250, 10, 10), (10, 10, 250)))}
 ZSCORE = {"_target_": "visionkit.datasets.intensity.ZScore"}

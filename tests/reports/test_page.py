@@ -11,10 +11,10 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from visionkit.errors import StorageError
+from visionkit.labels import Classes
 from visionkit.reports.curves import main_curves, other_curves
 from visionkit.reports.examples import Example
 from visionkit.reports.page import write_report
-from visionkit.types import Classes
 
 EVIL = "<script>alert('x')</script>\"&"
 VOID = {"meta", "img", "br", "hr", "input", "link"}

@@ -15,12 +15,13 @@ from visionkit.decoders.unet import UNet
 from visionkit.encoders.conv import ConvEncoder
 from visionkit.errors import ConfigError
 from visionkit.inference import MultiScale, SlidingWindow
+from visionkit.labels import Objects
 from visionkit.losses.bayesian import BayesianLoss
 from visionkit.losses.density import Attention, LocalCounts, SquaredDensity
 from visionkit.network import Network
 from visionkit.tasks.counting import Counting
 from visionkit.tasks.counting_inference import FitToGrid
-from visionkit.types import Monitor, Objects
+from visionkit.types import Monitor
 
 
 class TinyEncoder(nn.Module):

@@ -13,13 +13,13 @@ from visionkit.encoders.conv import ConvEncoder
 from visionkit.encoders.edge_autoencoder import EdgeAutoencoderEncoder
 from visionkit.errors import ConfigError
 from visionkit.inference import SlidingWindow
+from visionkit.labels import Edges
 from visionkit.losses.autoencoder import Divergence, Likelihood
 from visionkit.losses.distillation import ConstantDistillation
 from visionkit.losses.edge_targets import agreement, soft
 from visionkit.network import Network
 from visionkit.tasks.edge_autoencoder import EdgeAutoencoding
 from visionkit.tasks.edge_truth import known_target
-from visionkit.types import Edges
 
 SMALL = ("encoder.width=8", "decoder.width=8", "encoder.blocks=1", "decoder.blocks=1")
 

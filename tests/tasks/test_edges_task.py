@@ -11,11 +11,12 @@ from visionkit.decoders.sides import Sides
 from visionkit.decoders.unet import UNet
 from visionkit.errors import ConfigError
 from visionkit.inference import MultiScale
+from visionkit.labels import Edges
 from visionkit.losses.edge_targets import agreement, consensus, soft
 from visionkit.losses.edges import BalancedBCE, EdgeDice, balanced_bce, edge_dice
 from visionkit.network import Network
 from visionkit.tasks.edges import EdgeDetection
-from visionkit.types import Edges, Monitor
+from visionkit.types import Monitor
 
 
 class TinyEncoder(nn.Module):

@@ -17,12 +17,13 @@ from visionkit.errors import ConfigError, DataError
 from visionkit.generation.beam import beam
 from visionkit.generation.ctc import ctc_greedy
 from visionkit.generation.greedy import greedy
+from visionkit.labels import Charset
 from visionkit.network import Network, explained
 from visionkit.tasks.handwriting import TextRecognition
 from visionkit.tasks.readers import ColumnReader, TokenReader
 from visionkit.text.batches import from_code_points
 from visionkit.text.tokenizers import ByteTokenizer
-from visionkit.types import Charset, Monitor
+from visionkit.types import Monitor
 
 LATIN = Charset(tuple(" abc\U0001f600"))
 COLUMNS = partial(ColumnReader, decoder=CTC, search=ctc_greedy)

@@ -8,11 +8,11 @@ from torch.nn import functional as F
 from visionkit.decoders.unet import UNet
 from visionkit.encoders.conv import ConvEncoder
 from visionkit.errors import ConfigError
+from visionkit.labels import Classes
 from visionkit.losses.segmentation import CrossEntropy, Dice
 from visionkit.network import Network
 from visionkit.tasks.heads import DeepSupervision, enlarged, reduced
 from visionkit.tasks.segmentation import Segmentation
-from visionkit.types import Classes
 
 LABELS = Classes(("background", "a", "b"))
 

@@ -9,10 +9,11 @@ from torch import nn
 from visionkit.config import build, compose, conf_dir
 from visionkit.errors import ConfigError
 from visionkit.inference import MultiScale, SlidingWindow
+from visionkit.labels import Classes
 from visionkit.losses.segmentation import CrossEntropy, Dice
 from visionkit.network import Network
 from visionkit.tasks.segmentation import Segmentation
-from visionkit.types import Classes, Monitor
+from visionkit.types import Monitor
 
 LABELS = Classes(("background", "cat", "dog"), ((0, 0, 0), (250, 10, 10), (10, 10, 250)))
 CONVOLUTION = {2: nn.Conv2d, 3: nn.Conv3d}

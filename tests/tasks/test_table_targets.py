@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from visionkit.errors import ConfigError
+from visionkit.labels import Cell, Table
 from visionkit.tasks.table_targets import Ids, TableWriter, balanced
 from visionkit.text.table_html import parse_table
 from visionkit.text.table_tokens import HtmlCode, MergedCode, OtslCode, collect
-from visionkit.types import Cell, Table
 
 SPANS = parse_table(
     "<table><thead><tr><td rowspan='2'>a</td><td colspan='2'>bc</td></tr><tr><td></td><td>d</td></tr></thead>"

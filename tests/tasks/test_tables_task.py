@@ -21,6 +21,7 @@ from visionkit.generation.beam import beam
 from visionkit.generation.greedy import greedy
 from visionkit.generation.result import Decoded
 from visionkit.generation.speculative import speculative
+from visionkit.labels import Cell, Table, TableTokens
 from visionkit.layers.grid_memory import GridMemory
 from visionkit.losses.tables import Stages
 from visionkit.metrics.teds.metric import teds_metrics
@@ -30,7 +31,7 @@ from visionkit.text.batches import from_code_points
 from visionkit.text.table_grid import grid_of
 from visionkit.text.table_html import parse_table, table_html
 from visionkit.text.table_tokens import HtmlCode, MergedCode, OtslCode
-from visionkit.types import Cell, Monitor, Table, TableTokens
+from visionkit.types import Monitor
 
 LSTM = partial(TableLSTM, hidden=10, embedding=4, attention=6)
 TRANSFORMER = partial(TableTransformer, width=12, depth=1, heads=2, hidden=12)

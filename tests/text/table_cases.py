@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from visionkit.labels import Cell, Table
 from visionkit.text.table_grid import Grid, Span, structure_of
-from visionkit.types import Cell, Table
 
 SIMPLE = ("<thead>", "<tr>", "<td>", "</td>", "<td>", "</td>", "</tr>", "</thead>")
 SIMPLE += ("<tbody>", "<tr>", "<td>", "</td>", "<td>", "</td>", "</tr>", "</tbody>")

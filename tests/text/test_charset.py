@@ -2,9 +2,9 @@
 
 from collections import Counter
 
+from visionkit.labels import Charset
 from visionkit.text.charset import charset_of
 from visionkit.text.normalise import normalised, right_to_left
-from visionkit.types import Charset
 
 COMPOSED, APART = "\u00e9", "e\u0301"
 

@@ -8,11 +8,11 @@ import torch
 from table_cases import SIMPLE, SPANNING, random_grid
 
 from visionkit.errors import ConfigError
+from visionkit.labels import Table
 from visionkit.text.grammar import GrammarMask
 from visionkit.text.otsl import PLACES, OtslGrammar
 from visionkit.text.table_grid import NotRectangular, TableFault, grid_of, structure_of
 from visionkit.text.table_tokens import HtmlCode, MergedCode, OtslCode, collect
-from visionkit.types import Table
 
 LABELS = collect([Table(SIMPLE, ()), Table(SPANNING, ())])
 CODES = (HtmlCode(), MergedCode(), OtslCode())

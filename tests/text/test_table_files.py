@@ -5,9 +5,9 @@ import io
 
 import pytest
 
+from visionkit.labels import Cell, Table
 from visionkit.text.table_files import layout, table_csv, table_markdown
 from visionkit.text.table_html import parse_table
-from visionkit.types import Cell, Table
 
 SPANS = """<table><thead><tr><td rowspan="2">a</td><td colspan="2">b</td></tr><tr><td>c</td><td>d</td></tr></thead>
 <tbody><tr><td>1</td><td rowspan="2">2</td><td></td></tr>

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from table_cases import random_table
 
+from visionkit.labels import Table
 from visionkit.text.otsl import from_otsl, to_otsl
 from visionkit.text.table_fill import filled
 from visionkit.text.table_grid import TableFault, grid_of
 from visionkit.text.table_html import parse_table, table_html
-from visionkit.types import Table
 
 
 def table(*rows: str) -> Table:

@@ -2,8 +2,8 @@
 
 import pytest
 
+from visionkit.labels import Cell, Table
 from visionkit.text.table_html import content_html, parse_table, plain_text, table_html
-from visionkit.types import Cell, Table
 
 ROW = ("<tr>", "<td>", "</td>", "</tr>")
 

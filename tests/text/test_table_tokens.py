@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from table_cases import SIMPLE, SPANNING, SPANNING_OTSL, random_grid, random_table
 
+from visionkit.labels import Cell, Table
 from visionkit.text.otsl import from_otsl, grid_of_otsl, otsl_of, to_otsl
 from visionkit.text.table_grid import Grid, NotRectangular, Span, TableFault, grid_of, is_complex, structure_of
 from visionkit.text.table_html import parse_table, table_html
 from visionkit.text.table_tokens import HtmlCode, MergedCode, OtslCode, collect, in_order
-from visionkit.types import Cell, Table
 
 CODES = (HtmlCode(), MergedCode(), OtslCode())
 

@@ -2,9 +2,10 @@
 
 import torch
 
+from visionkit.labels import Charset
 from visionkit.text.batches import filled_up, frames_needed, from_code_points, teacher_forced, to_code_points
 from visionkit.text.tokenizers import CharacterTokenizer
-from visionkit.types import IGNORE_INDEX, Charset
+from visionkit.types import IGNORE_INDEX
 
 
 def test_inputs_and_targets_of_teacher_forcing():

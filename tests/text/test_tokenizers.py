@@ -8,11 +8,11 @@ from tokenizers.pre_tokenizers import ByteLevel
 
 from visionkit.bundle.labels import labels_from_json, labels_to_json
 from visionkit.errors import ConfigError, DataError
+from visionkit.labels import BytePairs, Charset, WordList
 from visionkit.text.bpe import BytePairTokenizer, byte_pairs_of
 from visionkit.text.charset import charset_of
 from visionkit.text.subwords import LETTERS, Subwords, SubwordTokenizer
 from visionkit.text.tokenizers import ByteTokenizer, CharacterTokenizer, WordTokenizer
-from visionkit.types import BytePairs, Charset, WordList
 
 TEXTS = [
     "",

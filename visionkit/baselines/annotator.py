@@ -15,7 +15,7 @@ def counts_against_the_others(edges: Int8[Tensor, "a h w"], tolerance: float) ->
 
     Args:
         edges: 1 on an edge, IGNORE_INDEX where unknown.
-        tolerance: see ``types.Edges``.
+        tolerance: see ``labels.Edges``.
     """
     maps = edges.cpu().numpy()
     total = np.zeros((1, 4), np.int64)

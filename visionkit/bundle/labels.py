@@ -7,7 +7,7 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from visionkit.errors import UnsafeFileError
-from visionkit.types import BytePairs, Charset, Classes, Edges, Objects, TableTokens, WordList
+from visionkit.labels import BytePairs, Charset, Classes, Edges, Objects, TableTokens, WordList
 
 KINDS: dict[str, type] = {
     "classes": Classes,

@@ -12,7 +12,7 @@ from visionkit.datasets.pairs import SPLITS, Pair
 from visionkit.datasets.spacing import parse_spacing
 from visionkit.datasets.volume_pairs import Grid, VolumePairs
 from visionkit.errors import ConfigError, DataError, nearest
-from visionkit.types import Classes
+from visionkit.labels import Classes
 
 CLASSES = Classes(
     names=("background", "right ventricle", "myocardium", "left ventricle"),

@@ -1,4 +1,4 @@
-"""Tables in PubTabNet's annotation, one JSON object for each, to ``types.Table``; and every fault of it."""
+"""Tables in PubTabNet's annotation, one JSON object for each, to ``labels.Table``; and every fault of it."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from visionkit.errors import ConfigError, DataError
+from visionkit.labels import Cell, Table, TableTokens
 from visionkit.text.table_grid import NotRectangular, TableFault, grid_of
-from visionkit.types import Cell, Table, TableTokens
 
 _FIX = "mend the annotation or set dataset.on_bad=skip"
 _FORM = 'it should be {"html": {"structure": {"tokens": [...]}, "cells": [{"tokens": [...], "bbox": [...]}]}}'

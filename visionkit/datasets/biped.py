@@ -8,7 +8,7 @@ from visionkit.datasets.images import SUFFIXES
 from visionkit.datasets.listing import list_pairs
 from visionkit.datasets.pairs import SPLITS, Pairs
 from visionkit.errors import ConfigError, DataError, nearest
-from visionkit.types import Edges
+from visionkit.labels import Edges
 
 _INSIDE = ("BIPEDv2/BIPED/edges", "BIPED/edges", "edges", "")
 _FOLDERS = {"train": "train/rgbr/real", "val": "train/rgbr/real", "test": "test/rgbr"}

@@ -8,7 +8,7 @@ from visionkit.datasets.images import SUFFIXES
 from visionkit.datasets.listing import list_pairs
 from visionkit.datasets.pairs import SPLITS, Pairs
 from visionkit.errors import ConfigError, DataError, nearest
-from visionkit.types import Edges
+from visionkit.labels import Edges
 
 _INSIDE = ("BSR/BSDS500/data", "BSDS500/data", "BSR/NYUD/data", "NYUD/data", "data", "")
 _TREE = "images/ and groundTruth/, each with train/, val/ and test/"
@@ -24,7 +24,7 @@ class BSDS(Pairs):
         root: the folder that holds ``BSR/``, ``BSDS500/`` or ``data/``, or the one of ``images/`` and ``groundTruth/``.
         split: train, val or test.
         channels: 3 for colour, 1 for grey.
-        tolerance: see ``types.Edges``.
+        tolerance: see ``labels.Edges``.
         train_on_val: the training split holds that of validation, too, as in most published figures; the validation
             split stays as it is, so that its figures then say nothing about unseen pictures.
 

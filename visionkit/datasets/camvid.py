@@ -7,7 +7,7 @@ from pathlib import Path
 from visionkit.datasets.masks import MaskReader
 from visionkit.datasets.pairs import SPLITS, Pair, Pairs
 from visionkit.errors import ConfigError, DataError, nearest
-from visionkit.types import Classes
+from visionkit.labels import Classes
 
 CLASSES = Classes(
     names=(

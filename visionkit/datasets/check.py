@@ -9,8 +9,9 @@ from visionkit.datasets.findings import Finding
 from visionkit.datasets.pairs import SPLITS
 from visionkit.datasets.table_boxes import table_doubts
 from visionkit.errors import DataError, VisionkitError
+from visionkit.labels import Classes
 from visionkit.layers.points import inside
-from visionkit.types import Classes, Dataset, Sample
+from visionkit.types import Dataset, Sample
 
 Progress = Callable[[int, int], None]
 """Called with the samples done and all samples."""

@@ -10,7 +10,7 @@ import yaml
 
 from visionkit.datasets.masks import Color
 from visionkit.errors import DataError
-from visionkit.types import Classes
+from visionkit.labels import Classes
 
 _FILES = ("classes.yaml", "classes.yml", "classes.json")
 _HOW = (

@@ -12,8 +12,9 @@ from jaxtyping import Int64, UInt8
 from visionkit.datasets.line_splits import check_split
 from visionkit.datasets.listing import Share
 from visionkit.errors import ConfigError, ResourceError, nearest
+from visionkit.labels import Charset
 from visionkit.seeding import generator
-from visionkit.types import Charset, Sample
+from visionkit.types import Sample
 
 _SHARES = Share((0.7, 0.1, 0.2))
 

@@ -8,7 +8,7 @@ from visionkit.datasets.images import SUFFIXES
 from visionkit.datasets.listing import list_pairs
 from visionkit.datasets.pairs import SPLITS, Pairs
 from visionkit.errors import ConfigError, nearest
-from visionkit.types import Edges
+from visionkit.labels import Edges
 
 
 class EdgesFolder(Pairs):
@@ -25,7 +25,7 @@ class EdgesFolder(Pairs):
         images, edges: names of the two folders.
         edge_suffix: what an edge map's name has more than its picture's (``_edges`` in ``a_edges.png``).
         dark: edges are dark on bright ground.
-        tolerance: see ``types.Edges``.
+        tolerance: see ``labels.Edges``.
         fractions: shares of train, val and test where there are no split folders.
 
     Raises:

@@ -13,7 +13,7 @@ from visionkit.datasets.pairs import SPLITS
 from visionkit.datasets.table_files import Picture, TableEntry, TableFiles
 from visionkit.datasets.table_pages import cut_out
 from visionkit.errors import ConfigError, DataError, nearest
-from visionkit.types import Table
+from visionkit.labels import Table
 
 _FIX = "set dataset.root to the folder that holds it (data/README.md shows the tree)"
 
@@ -31,7 +31,7 @@ class FinTabNet(TableFiles):
         dpi: that the pages were rendered at.
         margin_pt: of the page around the table, in points.
         pages: name of the folder of rendered pages.
-        tokens: JSON file of the tokens (``types.TableTokens``); None collects those of the training split.
+        tokens: JSON file of the tokens (``labels.TableTokens``); None collects those of the training split.
         fill: tables that are no rectangles become some, as OTSL needs.
 
     Raises:

@@ -13,8 +13,8 @@ from visionkit.datasets.pairs import SPLITS
 from visionkit.datasets.table_files import TableEntry, TableFiles
 from visionkit.datasets.table_pages import extent, in_pixels
 from visionkit.errors import ConfigError, DataError, nearest
+from visionkit.labels import Cell, Table
 from visionkit.text.table_grid import Grid, Span, structure_of
-from visionkit.types import Cell, Table
 
 _FIX = "mend the annotation or set dataset.on_bad=skip"
 _TREE = "original/*/*-str.xml and the folders train/, val/ with the pictures"
@@ -36,7 +36,7 @@ class ICDAR2013(TableFiles):
         channels: 3 for colour, 1 for grey.
         dpi: that the pictures were rendered at.
         margin_pt: around the boxes, in points.
-        tokens: JSON file of the tokens (``types.TableTokens``); None collects those of the training split.
+        tokens: JSON file of the tokens (``labels.TableTokens``); None collects those of the training split.
 
     Raises:
         ConfigError: C52 unknown split, C206 no file of tokens.

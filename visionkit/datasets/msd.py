@@ -12,7 +12,7 @@ from visionkit.datasets.pairs import SPLITS, Pair
 from visionkit.datasets.volume_pairs import Grid, VolumePairs
 from visionkit.drawing import palette
 from visionkit.errors import ConfigError, DataError, nearest
-from visionkit.types import Classes
+from visionkit.labels import Classes
 
 _LIST = "dataset.json"
 _FIX = "set dataset.root to the folder that holds it (data/README.md says where to get it)"

@@ -11,7 +11,8 @@ from torch import Tensor
 from visionkit.datasets.findings import Finding
 from visionkit.datasets.pairs import Pair, Pairs
 from visionkit.errors import DataError
-from visionkit.types import Objects, Sample
+from visionkit.labels import Objects
+from visionkit.types import Sample
 
 Reader = Callable[[Path], Float32[Tensor, "n 2"]]
 """Path to points: x, y in pixels, the first pixel's centre at (0.5, 0.5); some may lie outside the picture."""

@@ -15,7 +15,7 @@ from visionkit.datasets.pairs import SPLITS
 from visionkit.datasets.points import PointPairs, as_points
 from visionkit.datasets.text_files import read_rows, read_text
 from visionkit.errors import ConfigError, DataError, nearest
-from visionkit.types import Objects
+from visionkit.labels import Objects
 
 _CSV = "write a line x,y for each object, in pixels; a first line with the names x and y is allowed"
 _JSON = 'write [[x, y], ...], or {"points": [[x, y], ...]}, in pixels'

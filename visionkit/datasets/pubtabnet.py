@@ -15,8 +15,8 @@ from visionkit.datasets.pairs import SPLITS
 from visionkit.datasets.table_files import TableEntry, TableFiles
 from visionkit.datasets.table_limits import TableLimits
 from visionkit.errors import ConfigError, DataError, nearest
+from visionkit.labels import Table
 from visionkit.text.table_html import parse_table
-from visionkit.types import Table
 
 _TREE = "a file *.jsonl and the folders train/, val/ with the pictures"
 _FIX = "set dataset.root to the folder that holds it (data/README.md shows the tree)"
@@ -33,7 +33,7 @@ class PubTabNet(TableFiles):
         split: train, val or test.
         channels: 3 for colour, 1 for grey.
         annotation: name of the file, needed only where there are several.
-        tokens: JSON file of the tokens (``types.TableTokens``); None collects those of the training split.
+        tokens: JSON file of the tokens (``labels.TableTokens``); None collects those of the training split.
         fill: tables that are no rectangles become some, as OTSL needs; else they stay as they are.
         limits: of the training split; None trains on all.
 

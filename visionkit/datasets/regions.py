@@ -1,6 +1,7 @@
 """BSDS500 with two labels on each picture: the annotators' edges, and how large the region of each pixel is."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +11,8 @@ from torch import Tensor
 from visionkit.datasets.bsds import BSDS
 from visionkit.datasets.matlab import read_variable
 from visionkit.errors import DataError
-from visionkit.types import Classes, Sample
+from visionkit.labels import Classes
+from visionkit.types import Sample
 
 _SHARES = (0.01, 0.05, 0.2)
 _CLASSES = Classes(("detail", "object", "area", "ground"), ((213, 94, 0), (230, 159, 0), (86, 180, 233), (0, 114, 178)))
@@ -24,15 +26,8 @@ class BSDSRegions(BSDS):
     annotator is the one with the median number of regions. Arguments and errors as of ``BSDS``.
     """
 
-    def __init__(
-        self,
-        root: str | Path,
-        split: str,
-        channels: int = 3,
-        tolerance: float = 0.0075,
-        train_on_val: bool = False,
-    ) -> None:
-        super().__init__(root, split, channels, tolerance, train_on_val)
+    def __init__(self, root: str | Path, split: str, **options: Any) -> None:
+        super().__init__(root, split, **options)
         self.labels = {**self.labels, "mask": _CLASSES}
 
     def examine(self, index: int) -> tuple[Sample, list[DataError]]:

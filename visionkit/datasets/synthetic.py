@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from visionkit.errors import ConfigError, nearest
+from visionkit.labels import Classes
 from visionkit.seeding import generator
-from visionkit.types import Classes, Sample
+from visionkit.types import Sample
 
 Plane = np.ndarray
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)

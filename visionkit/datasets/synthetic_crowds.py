@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from visionkit.datasets.synthetic import Shapes, draw
+from visionkit.labels import Objects
 from visionkit.seeding import generator
-from visionkit.types import Objects, Sample
+from visionkit.types import Sample
 
 _EMPTY = 0.05
 _LONELY = 0.3

@@ -7,8 +7,9 @@ import torch
 
 from visionkit.datasets.synthetic import Shapes, draw
 from visionkit.drawing import boundaries
+from visionkit.labels import Edges
 from visionkit.seeding import generator
-from visionkit.types import Edges, Sample
+from visionkit.types import Sample
 
 _FORGOTTEN = 0.15
 

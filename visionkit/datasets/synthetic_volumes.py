@@ -9,8 +9,9 @@ from jaxtyping import Float32, Int64
 
 from visionkit.datasets.spacing import parse_spacing
 from visionkit.errors import ConfigError, nearest
+from visionkit.labels import Classes
 from visionkit.seeding import generator
-from visionkit.types import Classes, Sample
+from visionkit.types import Sample
 
 Points = Float32[np.ndarray, "3 d h w"]
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+from visionkit.labels import Cell, Table
 from visionkit.text.table_grid import TableFault, grid_of
-from visionkit.types import Cell, Table
 
 Box = tuple[float, float, float, float]
 _OUTSIDE_PX = 1.0

@@ -13,10 +13,11 @@ from torch import Tensor
 from visionkit.datasets.findings import Finding
 from visionkit.datasets.images import read_image
 from visionkit.errors import DataError
+from visionkit.labels import Table, TableTokens
 from visionkit.text.table_fill import filled
 from visionkit.text.table_grid import TableFault
 from visionkit.text.table_tokens import collect
-from visionkit.types import Sample, Table, TableTokens
+from visionkit.types import Sample
 
 Picture = UInt8[Tensor, "c h w"]
 

@@ -10,8 +10,8 @@ from visionkit.datasets.listing import Listed, list_pairs
 from visionkit.datasets.pairs import SPLITS, Pair
 from visionkit.datasets.table_files import TableEntry, TableFiles
 from visionkit.errors import ConfigError, DataError, nearest
+from visionkit.labels import Table
 from visionkit.text.table_html import parse_table
-from visionkit.types import Table
 
 _ENDINGS = (".html", ".htm")
 _MAX_BYTES = 2**26
@@ -29,7 +29,7 @@ class TableFolder(TableFiles):
         channels: 3 for colour, 1 for grey.
         images, tables: names of the two folders.
         fractions: shares of train, val and test where there are no split folders.
-        tokens: JSON file of the tokens (``types.TableTokens``); None collects those of the training split.
+        tokens: JSON file of the tokens (``labels.TableTokens``); None collects those of the training split.
         fill: tables that are no rectangles become some, as OTSL needs.
 
     Raises:

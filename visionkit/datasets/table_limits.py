@@ -8,7 +8,7 @@ from PIL import Image
 
 from visionkit.datasets.table_files import TableEntry
 from visionkit.errors import DataError
-from visionkit.types import Table
+from visionkit.labels import Table
 
 _log = logging.getLogger(__name__)
 

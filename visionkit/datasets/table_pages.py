@@ -5,7 +5,7 @@ from dataclasses import replace
 from jaxtyping import UInt8
 from torch import Tensor
 
-from visionkit.types import Table
+from visionkit.labels import Table
 
 Box = tuple[float, float, float, float]
 _POINTS_AN_INCH = 72

@@ -8,8 +8,8 @@ from jaxtyping import UInt8
 
 from visionkit.datasets.table_content import Run, Text
 from visionkit.datasets.table_fonts import Ink, font
+from visionkit.labels import Cell, Table
 from visionkit.text.table_grid import Span, structure_of
-from visionkit.types import Cell, Table
 
 Box = tuple[float, float, float, float]
 

@@ -9,9 +9,9 @@ from typing import get_args
 
 from visionkit.datasets.text_files import read_text
 from visionkit.errors import ConfigError, DataError, nearest
+from visionkit.labels import Charset
 from visionkit.text.normalise import Form, right_to_left
 from visionkit.text.subwords import Subwords
-from visionkit.types import Charset
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from visionkit.datasets.matlab import read_variable
 from visionkit.datasets.pairs import SPLITS, Pair
 from visionkit.datasets.points import PointPairs
 from visionkit.errors import ConfigError, DataError, nearest
+from visionkit.labels import Objects
 from visionkit.layers.points import cells_of
-from visionkit.types import Objects, Sample
+from visionkit.types import Sample
 
 _INSIDE = ("", "TRANCOS_v3", "TRANCOS")
 _LISTS = {"train": "training.txt", "val": "validation.txt", "test": "test.txt"}

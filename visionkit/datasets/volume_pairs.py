@@ -15,7 +15,8 @@ from visionkit.datasets.nifti import Volume
 from visionkit.datasets.pairs import Pair
 from visionkit.datasets.spacing import parse_spacing, resample_image, resample_labels, resampled_shape
 from visionkit.errors import ConfigError, DataError
-from visionkit.types import IGNORE_INDEX, Classes, Sample
+from visionkit.labels import Classes
+from visionkit.types import IGNORE_INDEX, Sample
 
 _ORDERS = {"linear": 1, "cubic": 3}
 _APART = 0.1

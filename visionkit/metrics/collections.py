@@ -2,11 +2,11 @@
 
 from torchmetrics import MetricCollection
 
+from visionkit.labels import Classes
 from visionkit.metrics.conventions import Convention
 from visionkit.metrics.overlap import CaseDice
 from visionkit.metrics.segmentation import SegmentationMetrics
 from visionkit.metrics.surface import SurfaceDistance
-from visionkit.types import Classes
 
 
 def by_pixel(labels: Classes) -> MetricCollection:

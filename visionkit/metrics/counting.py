@@ -7,9 +7,9 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
+from visionkit.labels import Objects
 from visionkit.layers.mass import resize_mass
 from visionkit.layers.points import cells_of
-from visionkit.types import Objects
 
 LEVELS = 4
 

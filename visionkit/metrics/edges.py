@@ -13,12 +13,13 @@ from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
 from visionkit.errors import ConfigError
+from visionkit.labels import Edges
 from visionkit.metrics.edge_protocol import curve
 from visionkit.metrics.edge_protocol.counting import Counts, eight_bits, threshold_counts
 from visionkit.metrics.edge_protocol.crispness import crispness
 from visionkit.metrics.edge_protocol.nms import Suppression
 from visionkit.metrics.edge_protocol.thinning import thin
-from visionkit.types import IGNORE_INDEX, Edges
+from visionkit.types import IGNORE_INDEX
 
 STANDARD = Suppression()
 
@@ -35,7 +36,7 @@ def picture_counts(
     Args:
         probability: of an edge.
         edges: of each annotator; a place counts where at least one of them knows it.
-        tolerance: see ``types.Edges``.
+        tolerance: see ``labels.Edges``.
         thresholds: how many.
         suppression: None for crisp evaluation, which also leaves the thinning out.
     """
@@ -60,7 +61,7 @@ class EdgeBenchmark(Metric):
     """``ods``, ``ois``, ``ap`` and ``r50`` of a set, and ``precision_recall``: threshold, recall and precision.
 
     Args:
-        tolerance: see ``types.Edges``.
+        tolerance: see ``labels.Edges``.
         thresholds: how many.
         suppression: as of ``picture_counts``.
         prefix: of the figures' names.

@@ -16,7 +16,7 @@ from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 from torchmetrics.utilities import dim_zero_cat
 
-from visionkit.types import Charset
+from visionkit.labels import Charset
 
 _UNIT = 10**9
 """Shares are summed as whole parts of this, so that their order changes nothing."""

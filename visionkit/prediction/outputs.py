@@ -17,10 +17,10 @@ from torch.nn import functional as F
 
 from visionkit.drawing import palette
 from visionkit.files import replaced_file
+from visionkit.labels import Classes
 from visionkit.layers.mass import resize_mass
 from visionkit.layers.resize import nearest_index
 from visionkit.prediction.tables import moved_boxes, write_cell_boxes, write_table
-from visionkit.types import Classes
 
 
 @dataclass(frozen=True)

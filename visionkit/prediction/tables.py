@@ -14,10 +14,11 @@ from torch import Tensor
 
 from visionkit.drawing import to_uint8_rgb
 from visionkit.files import replaced_file
+from visionkit.labels import Table
 from visionkit.tasks.table_panels import with_boxes
 from visionkit.text.table_files import layout, table_csv, table_markdown
 from visionkit.text.table_html import parse_table, table_html
-from visionkit.types import Prediction, Table
+from visionkit.types import Prediction
 
 _HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Tables</title><style>

@@ -15,9 +15,10 @@ from visionkit.datasets.nifti import Volume, plain_volume, read_volume, write_la
 from visionkit.datasets.nifti_files import SUFFIXES, file_name
 from visionkit.datasets.volume_pairs import Grid
 from visionkit.errors import DataError
+from visionkit.labels import Classes
 from visionkit.prediction.items import Item, Opened, files_in, keys_of, split, unique
 from visionkit.prediction.outputs import KINDS, Kind, nearest_pixel, shares
-from visionkit.types import Classes, Sample
+from visionkit.types import Sample
 
 
 class Volumes:

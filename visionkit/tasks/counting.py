@@ -11,6 +11,7 @@ from torchmetrics import MetricCollection
 
 from visionkit.errors import ConfigError
 from visionkit.inference import MultiScale
+from visionkit.labels import Objects
 from visionkit.layers.dims import require_pictures
 from visionkit.layers.mass import spread
 from visionkit.layers.points import inside
@@ -18,7 +19,7 @@ from visionkit.losses.density_targets import Crowds, sizes_of
 from visionkit.metrics.counting import counting
 from visionkit.tasks import counting_panels
 from visionkit.tasks.options import check_monitor, switched_on
-from visionkit.types import Batch, Decoder, Features, Inference, Monitor, Objects, Prediction, Sample
+from visionkit.types import Batch, Decoder, Features, Inference, Monitor, Prediction, Sample
 
 
 class Counting(nn.Module):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 from visionkit.errors import ConfigError
+from visionkit.labels import Edges
 from visionkit.layers.valid import real_size
 from visionkit.losses.edge_targets import consensus
 from visionkit.metrics.edges import picture_f, protocol
@@ -18,7 +19,7 @@ from visionkit.tasks import edge_panels
 from visionkit.tasks.edge_truth import Truth, known_target
 from visionkit.tasks.heads import enlarged
 from visionkit.tasks.options import check_monitor, switched_on
-from visionkit.types import IGNORE_INDEX, Batch, Decoder, Edges, Features, Inference, Monitor, Prediction, Sample
+from visionkit.types import IGNORE_INDEX, Batch, Decoder, Features, Inference, Monitor, Prediction, Sample
 
 
 class EdgeDetection(nn.Module):

@@ -7,8 +7,9 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from visionkit import drawing, planes
+from visionkit.labels import Classes
 from visionkit.layers.valid import real_size
-from visionkit.types import Classes, Prediction, Sample
+from visionkit.types import Prediction, Sample
 
 
 def real_part(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 from visionkit.errors import ConfigError
+from visionkit.labels import Classes
 from visionkit.layers.blocks import CONV, DROPOUT
 from visionkit.metrics.collections import by_pixel
 from visionkit.metrics.overlap import dice
@@ -18,7 +19,7 @@ from visionkit.metrics.segmentation import confusion_matrix, iou
 from visionkit.tasks import panels
 from visionkit.tasks.heads import DeepSupervision, enlarged
 from visionkit.tasks.options import check_monitor, switched_on
-from visionkit.types import IGNORE_INDEX, Batch, Classes, Decoder, Features, Inference, Monitor, Prediction, Sample
+from visionkit.types import IGNORE_INDEX, Batch, Decoder, Features, Inference, Monitor, Prediction, Sample
 
 
 class Segmentation(nn.Module):

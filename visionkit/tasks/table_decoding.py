@@ -11,11 +11,11 @@ from torch import Tensor
 
 from visionkit.generation.constraints import OnPrefix
 from visionkit.generation.result import Decoded
+from visionkit.labels import Table, TableTokens
 from visionkit.losses.tables import corners
 from visionkit.tasks.table_targets import TableWriter
 from visionkit.text.batches import filled_up
 from visionkit.text.grammar import GrammarMask
-from visionkit.types import Table, TableTokens
 
 Generate = Callable[..., Decoded]
 """Called as ``generate(decoder, memory, valid, start=, end=, max_length=)``, for structures with a ``constraint``."""

@@ -8,10 +8,11 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from visionkit import drawing
+from visionkit.labels import Table
 from visionkit.layers.valid import real_size
 from visionkit.text.table_files import Layout, Placed, layout
 from visionkit.text.table_html import parse_table, plain_text
-from visionkit.types import Prediction, Sample, Table
+from visionkit.types import Prediction, Sample
 
 _BOX: drawing.Color = (213, 94, 0)
 _LINE, _HEAD, _PAPER, _INK = (160, 160, 160), (232, 238, 246), (255, 255, 255), (30, 30, 30)

@@ -8,12 +8,12 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from visionkit.errors import ConfigError
+from visionkit.labels import Cell, Table, TableTokens
 from visionkit.losses.tables import centred
 from visionkit.text.batches import filled_up
 from visionkit.text.table_grid import TableFault
 from visionkit.text.table_html import plain_text
 from visionkit.text.table_tokens import StructureCode
-from visionkit.types import Cell, Table, TableTokens
 
 
 class Ids:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 from visionkit.errors import ConfigError
+from visionkit.labels import TableTokens
 from visionkit.losses.sequence import token_cross_entropy
 from visionkit.losses.tables import Stages, box_loss, filled_cross_entropy
 from visionkit.metrics.teds.teds import scores
@@ -20,7 +21,7 @@ from visionkit.tasks.table_targets import TableTargets, TableWriter
 from visionkit.text.batches import from_code_points, to_code_points
 from visionkit.text.table_html import table_html
 from visionkit.text.table_tokens import StructureCode
-from visionkit.types import IGNORE_INDEX, Batch, Features, Monitor, Prediction, Sample, TableTokens
+from visionkit.types import IGNORE_INDEX, Batch, Features, Monitor, Prediction, Sample
 
 
 class TableRecognition(nn.Module):

@@ -7,10 +7,10 @@ from tokenizers import Tokenizer as Library
 from tokenizers import models, pre_tokenizers, trainers
 
 from visionkit.errors import ConfigError
+from visionkit.labels import BytePairs
 from visionkit.text.charset import charset_of
 from visionkit.text.normalise import Form, normalised
 from visionkit.text.tokenizers import TokenList
-from visionkit.types import BytePairs
 
 
 def byte_pairs_of(texts: Iterable[str], size: int, normalization: Form = "NFC", least: int = 2) -> BytePairs:

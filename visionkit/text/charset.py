@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable
 
+from visionkit.labels import Charset
 from visionkit.text.normalise import Form, normalised, right_to_left
-from visionkit.types import Charset
 
 
 def charset_of(texts: Iterable[str], normalization: Form = "NFC", least: int = 1) -> Charset:

@@ -10,9 +10,9 @@ from tokenizers import Tokenizer as Library
 from tokenizers import models, pre_tokenizers, trainers
 
 from visionkit.errors import ConfigError
+from visionkit.labels import Charset
 from visionkit.text.normalise import normalised
 from visionkit.text.tokenizers import utf8
-from visionkit.types import Charset
 
 Merges = tuple[tuple[str, str], ...]
 _PRINTABLE = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]

@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from visionkit.labels import Cell, Table
 from visionkit.text.table_grid import MAX_PLACES, span_of
 from visionkit.text.table_html import plain_text
-from visionkit.types import Cell, Table
 
 _EMPTY = Cell()
 _WIDEST = 1000

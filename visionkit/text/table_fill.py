@@ -1,7 +1,7 @@
 """A table that is no rectangle made into one, as a browser would show it."""
 
+from visionkit.labels import Cell, Table
 from visionkit.text.table_grid import MAX_PLACES, Grid, Span, TableFault, rows_of, structure_of
-from visionkit.types import Cell, Table
 
 
 def filled(table: Table) -> Table:

@@ -8,8 +8,8 @@ from typing import Any
 from lxml import etree
 from lxml.html import HTMLParser, document_fromstring
 
+from visionkit.labels import Cell, Table
 from visionkit.text.table_grid import SECTIONS, cell_tokens
-from visionkit.types import Cell, Table
 
 INLINE = frozenset(
     {"b", "i", "u", "s", "em", "strong", "sub", "sup", "small", "big", "strike", "del", "ins", "mark", "code", "tt"}

@@ -7,10 +7,10 @@ its sequences can be constrained.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, NamedTuple, Protocol
 
+from visionkit.labels import Table, TableTokens
 from visionkit.text.grammar import Grammar
 from visionkit.text.otsl import NEW, PLACES, OtslGrammar, from_otsl, to_otsl
 from visionkit.text.table_grid import MARKS, SECTIONS, span_of
-from visionkit.types import Table, TableTokens
 
 _ORDER = (
     "<thead>",

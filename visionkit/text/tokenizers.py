@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
 from visionkit.errors import DataError
+from visionkit.labels import Charset, WordList
 from visionkit.text.normalise import REPLACEMENT, Form, described, normalised
-from visionkit.types import Charset, WordList
 
 
 class Tokenizer(Protocol):
