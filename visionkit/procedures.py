@@ -23,6 +23,7 @@ from visionkit.bundle.folder import export_run
 from visionkit.bundle.labels import labels_to_json
 from visionkit.bundle.onnx import require_packages
 from visionkit.bundle.safety import offline
+from visionkit.callbacks.progress import progress_bar
 from visionkit.callbacks.summary import closing_summary
 from visionkit.checkpoint import Checkpoints, find, load_checkpoint, write_atomically
 from visionkit.config import build
@@ -97,7 +98,7 @@ def evaluate_run(cfg: DictConfig, settings: DictConfig, changes: list[str]) -> R
     module = make_module(cfg, make_network(without, datamodule.labels))
     module.load_state_dict(checkpoint["state_dict"])
     collector = ExampleCollector()
-    trainer = make_trainer(cfg, folder, [collector], logger=False)
+    trainer = make_trainer(cfg, folder, [collector, progress_bar()], logger=False)
     with _interruptible(trainer):
         _evaluate(trainer, module, datamodule, collector, settings.split, (path, checkpoint["global_step"], changes))
     compared = _gains(cfg, folder, module, datamodule, settings.split)

@@ -42,13 +42,20 @@ def test_a_long_epoch_has_lines_within_it(tmp_path, make, fake, capsys):
     trainer.fit(fake.Module(), *fake.loaders())
     lines = capsys.readouterr().out.splitlines()
     within = re.compile(r"epoch (\d)/2  batch (\d)/3  train/loss [\d.]+  [\d.]+ s left in it")
-    assert [within.fullmatch(line).groups() for line in lines if "batch" in line] == [
+    assert [within.fullmatch(line).groups() for line in lines if re.match("epoch.*batch", line)] == [
         ("1", "1"),
         ("1", "2"),
         ("2", "1"),
         ("2", "2"),
     ]
-    assert len(lines) == 6
+    assert len([line for line in lines if line.startswith("epoch")]) == 6
+
+
+def test_a_long_evaluation_has_lines(tmp_path, make, fake, capsys):
+    trainer = make(tmp_path, [EpochLines(every_s=0)], enable_progress_bar=True, max_epochs=1)
+    _, val = fake.loaders()
+    trainer.validate(fake.Module(), val, verbose=False)
+    assert capsys.readouterr().out.splitlines() == [f"val  batch {n}/{len(val)}" for n in range(1, len(val) + 1)]
 
 
 def test_other_ranks_print_nothing(tmp_path, make, fake, capsys):

@@ -38,10 +38,11 @@ class _TerminalProgress(RichProgressBar):
 class EpochLines(ProgressBar):
     """Prints ``epoch 3/20  step 1200  train/loss 0.412  val/task/metric 0.67  12 s/epoch  3 min 24 s left``.
 
-    Within an epoch that takes longer: ``epoch 3/20  batch 400/1200  train/loss 0.433  1 min 2 s left in it``.
+    Within an epoch that takes longer: ``epoch 3/20  batch 400/1200  train/loss 0.433  1 min 2 s left in it``;
+    in a long evaluation: ``test  batch 40/70``.
 
     Args:
-        every_s: seconds between the lines of one epoch.
+        every_s: seconds between such lines.
     """
 
     def __init__(self, every_s: float = 30.0) -> None:
@@ -68,11 +69,10 @@ class EpochLines(ProgressBar):
     ) -> None:
         """Prints a line if the last one is long ago."""
         self._batches += 1  # not batch_idx: a run can go on within an epoch
-        now, done, total = time.monotonic(), batch_idx + 1, trainer.num_training_batches
-        if now - self._last_line < self._every_s or done >= total:
+        done, total = batch_idx + 1, trainer.num_training_batches
+        if not self._is_time() or done >= total:
             return
-        self._last_line = now
-        left_s = (now - self._epoch_begin) / self._batches * (total - done)
+        left_s = (self._last_line - self._epoch_begin) / self._batches * (total - done)
         parts = [_epoch(trainer), f"batch {done}/{total}"]
         parts += [f"{name} {value:.4g}" for name, value in figures(trainer).items() if name == "train/loss"]
         self._print([*parts, f"{duration(left_s)} left in it"], trainer)
@@ -95,6 +95,38 @@ class EpochLines(ProgressBar):
         if last:
             parts.append(f"{duration(mean_s * (last - trainer.current_epoch - 1))} left")
         self._print(parts, trainer)
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Prints a line if the last one is long ago."""
+        if self._is_time():
+            self._print(["val", f"batch {batch_idx + 1}/{trainer.num_val_batches[dataloader_idx]}"], trainer)
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Prints a line if the last one is long ago."""
+        if self._is_time():
+            self._print(["test", f"batch {batch_idx + 1}/{trainer.num_test_batches[dataloader_idx]}"], trainer)
+
+    def _is_time(self) -> bool:
+        if time.monotonic() - self._last_line < self._every_s:
+            return False
+        self._last_line = time.monotonic()
+        return True
 
     def _print(self, parts: list[str], trainer: Trainer) -> None:
         if self._enabled and trainer.is_global_zero:
