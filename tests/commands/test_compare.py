@@ -274,6 +274,8 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    (sweep,) = (folder / "runs/multirun").iterdir()
+    assert done.stdout.count(f"visionkit compare runs/multirun/{sweep.name} ") == 2
     return folder
 
 
@@ -308,6 +310,17 @@ def test_a_sweep_whose_runs_are_gone_is_no_run(
     Path("runs/multirun/now").mkdir(parents=True)
     Path("runs/multirun/now/multirun.yaml").write_text("")
     assert call(capsys, "runs/multirun/now")[0] == 2
+
+
+def test_a_sweep_of_a_folder_of_its_own_has_its_runs_here(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = runs.parent / "elsewhere" / "study"
+    study.mkdir(parents=True)
+    (study / "multirun.yaml").write_text("")
+    for name in "ab":
+        file = runs / name / "command.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"sweep": str(study)}))
+    shown = json.loads(written(capsys, str(study), kind="json"))
+    assert [run["run"] for run in shown["runs"]] == ["runs/a", "runs/b"]
 
 
 def test_gains_over_single_runs_have_their_interval(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -110,8 +110,12 @@ def _below(path: Path) -> Iterator[Path]:
 
 
 def _of_sweep(path: Path) -> Iterator[Path]:
-    """The runs of a sweep lie in ``runs``, beside those of other commands; its own folder is ``runs/multirun/TIME``."""
-    for file in sorted((path / ".." / "..").resolve().glob(f"*/{COMMAND_FILE}")):
+    """The runs of a sweep lie in ``runs``, beside those of other commands; its own folder is ``runs/multirun/TIME``.
+
+    With ``hydra.sweep.dir=`` it is elsewhere, and then the runs are those of the current folder.
+    """
+    places = {(path / ".." / "..").resolve(), Path("runs").resolve()}
+    for file in sorted(file for place in places for file in place.glob(f"*/{COMMAND_FILE}")):
         if Path(_load(file).get("sweep") or "").name == path.resolve().name:
             yield file.parent.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file.parent
 
