@@ -1,7 +1,6 @@
 """BSDS500 with two labels on each picture: the annotators' edges, and how large the region of each pixel is."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,8 +25,15 @@ class BSDSRegions(BSDS):
     annotator is the one with the median number of regions. Arguments and errors as of ``BSDS``.
     """
 
-    def __init__(self, root: str | Path, split: str, **options: Any) -> None:
-        super().__init__(root, split, **options)
+    def __init__(
+        self,
+        root: str | Path,
+        split: str,
+        channels: int = 3,
+        tolerance: float = 0.0075,
+        train_on_val: bool = False,
+    ) -> None:
+        super().__init__(root, split, channels, tolerance, train_on_val)
         self.labels = {**self.labels, "mask": _CLASSES}
 
     def examine(self, index: int) -> tuple[Sample, list[DataError]]:
