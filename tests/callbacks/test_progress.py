@@ -51,11 +51,14 @@ def test_a_long_epoch_has_lines_within_it(tmp_path, make, fake, capsys):
     assert len([line for line in lines if line.startswith("epoch")]) == 6
 
 
-def test_a_long_evaluation_has_lines(tmp_path, make, fake, capsys):
-    trainer = make(tmp_path, [EpochLines(every_s=0)], enable_progress_bar=True, max_epochs=1)
-    _, val = fake.loaders()
-    trainer.validate(fake.Module(), val, verbose=False)
-    assert capsys.readouterr().out.splitlines() == [f"val  batch {n}/{len(val)}" for n in range(1, len(val) + 1)]
+@pytest.mark.parametrize(("run", "stage"), [("validate", "val"), ("test", "test")])
+def test_a_long_evaluation_has_lines(run, stage, tmp_path, make, fake, capsys):
+    class Tested(fake.Module):
+        test_step = fake.Module.validation_step
+
+    trainer = make(tmp_path, [EpochLines(every_s=0)], enable_progress_bar=True)
+    getattr(trainer, run)(Tested(), fake.loaders()[1], verbose=False)
+    assert capsys.readouterr().out.splitlines() == [f"{stage}  batch 1/2", f"{stage}  batch 2/2"]
 
 
 def test_other_ranks_print_nothing(tmp_path, make, fake, capsys):

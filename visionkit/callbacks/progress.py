@@ -107,20 +107,10 @@ class EpochLines(ProgressBar):
     ) -> None:
         """Prints a line if the last one is long ago."""
         if self._is_time():
-            self._print(["val", f"batch {batch_idx + 1}/{trainer.num_val_batches[dataloader_idx]}"], trainer)
+            stage, batches = ("test", trainer.num_test_batches) if trainer.testing else ("val", trainer.num_val_batches)
+            self._print([stage, f"batch {batch_idx + 1}/{batches[dataloader_idx]}"], trainer)
 
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Prints a line if the last one is long ago."""
-        if self._is_time():
-            self._print(["test", f"batch {batch_idx + 1}/{trainer.num_test_batches[dataloader_idx]}"], trainer)
+    on_test_batch_end = on_validation_batch_end
 
     def _is_time(self) -> bool:
         if time.monotonic() - self._last_line < self._every_s:
