@@ -3,16 +3,14 @@
 import json
 import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
+import forked
 import pytest
 import torch
-import torch.multiprocessing as mp
+from torch.multiprocessing import start_processes
 from toys import toy_datamodule, toy_module, toy_trainer
 
-ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.early
 LENGTHS = range(1, 10)
 
@@ -40,7 +38,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    mp.spawn(one_of_two, args=(port, str(folder)), nprocs=2)
+    start_processes(one_of_two, args=(port, str(folder)), nprocs=2, start_method=forked.START_METHOD)
     return folder
 
 
@@ -60,15 +58,7 @@ def test_two_processes_train_through_the_command_and_leave_one_run(tmp_path: Pat
     words += ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=null"]
     words += ["trainer.max_epochs=1", "trainer.check_val_every_n_epoch=1", "dataset.batch_size=4", "logger=local"]
     words += ["dataset.layout.length={train: 18, val: 3, test: 5}", "run=run"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "train.py"), *words],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = forked.train(tmp_path, *words)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("run folder: run") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["run"]

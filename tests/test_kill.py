@@ -1,27 +1,25 @@
 """kill -9 at any moment, then the same command again: the run ends as if nothing had happened."""
 
-import os
 import random
-import subprocess
-import sys
 import time
 from pathlib import Path
 
+import forked
 import pytest
 import torch
 
 from visionkit.checkpoint import find, load_checkpoint
 
-ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.early
 STEPS = 24
 
 
-def command(folder: Path, workers: int) -> list[str]:
+def words(folder: Path, workers: int) -> list[str]:
     options = {
         "experiment": "segmentation/quickstart",
         "encoder.model": "test_resnet",
         "dataset.layout.length": "{train: 64, val: 8, test: 8}",
+        "dataset.layout.size": "48",
         "dataset.batch_size": "8",
         "trainer": "cpu",
         "trainer.max_epochs": "3",
@@ -33,23 +31,18 @@ def command(folder: Path, workers: int) -> list[str]:
         "workers": str(workers),
         "run": str(folder),
     }
-    return [sys.executable, str(ROOT / "train.py"), *(f"{key}={value}" for key, value in options.items())]
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1"}
+    return [f"{key}={value}" for key, value in options.items()]
 
 
 def train(folder: Path, workers: int) -> None:
-    subprocess.run(command(folder, workers), check=True, capture_output=True, env=environment())
+    ended = forked.train(folder.parent, *words(folder, workers))
+    assert ended.returncode == 0, ended.stderr
 
 
 def kill_at(folder: Path, workers: int, step: int, delay_s: float) -> None:
     """Starts training and kills it some time after it has written a checkpoint of that step or a later one."""
-    process = subprocess.Popen(
-        command(folder, workers), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment()
-    )
-    while process.poll() is None:
+    process = forked.start_training(folder.parent, words(folder, workers), folder.parent)
+    while process.is_alive():
         saved = [int(path.stem.partition("_")[2]) for path in folder.glob("checkpoints/step_*.ckpt")]
         if max(saved, default=0) >= step:
             time.sleep(delay_s)

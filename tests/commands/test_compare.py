@@ -2,12 +2,10 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
 import torch
 import yaml
@@ -17,7 +15,6 @@ from safetensors.torch import load_file
 from visionkit.cli import main
 from visionkit.commands import compare as command
 
-ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.early
 SIZES = {"train": 12, "val": 4, "test": 4}
 
@@ -264,15 +261,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words += ["logger=local", "workers=0", "dataset.batch_size=4", "dataset.layout.size=32", "callbacks.costs.warmup=1"]
     words += [f"dataset.layout.length={json.dumps(SIZES).replace(chr(34), '')}"]
     words += ["trainer.max_epochs=2", "trainer.check_val_every_n_epoch=1", "trainer.precision=null"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "train.py"), *words],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = forked.train(folder, *words)
     assert done.returncode == 0, done.stderr
     (sweep,) = (folder / "runs/multirun").iterdir()
     assert done.stdout.count(f"visionkit compare runs/multirun/{sweep.name} ") == 2

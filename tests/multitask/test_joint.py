@@ -6,11 +6,12 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
+import forked
 import pytest
 import torch
-import torch.multiprocessing as mp
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
+from torch.multiprocessing import start_processes
 from toys import ToyDecoder, toy_trainer
 
 from visionkit.callbacks.conflicts import GradientConflicts
@@ -127,7 +128,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    mp.spawn(one_of_two, args=(port, str(folder)), nprocs=2)
+    start_processes(one_of_two, args=(port, str(folder)), nprocs=2, start_method=forked.START_METHOD)
     return folder
 
 
