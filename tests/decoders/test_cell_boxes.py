@@ -121,3 +121,15 @@ def test_pictures_without_chosen_cells_are_left_out():
     chosen[1, 3] = chosen[1, 0] = True
     expected = view.project(windows(features, boxes, (2, 3), view.margin)[chosen]) + view.position
     torch.testing.assert_close(view(features, None, boxes, chosen)[0], expected)
+
+
+def test_sub_rows_of_a_place_stand_one_below_the_other():
+    features = torch.arange(24.0).reshape(1, 1, 6, 4)
+    whole, chosen = torch.tensor([[[0.5, 0.5, 1.0, 1.0]]]), torch.ones(1, 1, dtype=torch.bool)
+    view = BoxView(1, 7, size=(2, 4), width=3, margin=0.0, sub_rows=3)
+    view.project = torch.nn.Identity()
+    torch.nn.init.zeros_(view.position)
+    view.position.data = view.position.data[:, :1]
+    seen, _ = view.eval()(features, None, whole, chosen)
+    expected = features[0, 0].reshape(2, 3, 4).transpose(1, 2).reshape(8, 3)
+    torch.testing.assert_close(seen[0], expected)

@@ -107,6 +107,20 @@ def test_loss_is_finite_and_reaches_every_weight(code, decoder, view, tables):
     assert all(torch.isfinite(value.grad).all() for value in network.parameters())
 
 
+@pytest.mark.parametrize("decoder", [LSTM, TRANSFORMER])
+def test_cells_of_all_lengths_at_once_cost_what_they_cost_by_length(decoder, monkeypatch):
+    known = table(2, 3)
+    lengths = (30, 1, 12, 4, 9, 70)
+    cells = tuple(
+        Cell(("a", "b") * (n // 2) + ("a",) * (n % 2), cell.box) for n, cell in zip(lengths, known.cells, strict=True)
+    )
+    batch = batch_of(Table(known.structure, cells))
+    network = make(decoder, max_content=60).eval()
+    grouped = network.loss(batch)["tables"]["cells"]
+    monkeypatch.setattr("visionkit.tasks.tables.by_length", lambda rows: [torch.arange(len(rows))])
+    torch.testing.assert_close(grouped, network.loss(batch)["tables"]["cells"])
+
+
 def test_first_stage_learns_no_cells_but_has_their_gradients():
     network = make(stages=Stages([[0, 1.0], [1, 0.5]])).train()
     batch = batch_of(table())

@@ -3,7 +3,15 @@
 import torch
 
 from visionkit.labels import Charset
-from visionkit.text.batches import filled_up, frames_needed, from_code_points, teacher_forced, to_code_points
+from visionkit.text.batches import (
+    by_length,
+    filled_up,
+    frames_needed,
+    from_code_points,
+    teacher_forced,
+    to_code_points,
+    trimmed,
+)
 from visionkit.text.tokenizers import CharacterTokenizer
 from visionkit.types import IGNORE_INDEX
 
@@ -13,6 +21,14 @@ def test_inputs_and_targets_of_teacher_forcing():
     inputs, targets = teacher_forced([tokenizer.encode("abc"), tokenizer.encode("b"), []], tokenizer)
     assert inputs.tolist() == [[0, 1, 2, 3], [0, 2, 0, 0], [0, 0, 0, 0]]
     assert targets.tolist() == [[1, 2, 3, 0], [2, 0, IGNORE_INDEX, IGNORE_INDEX], [0, *[IGNORE_INDEX] * 3]]
+
+
+def test_rows_of_about_one_length_are_together():
+    rows = filled_up([[1] * length for length in (40, 2, 17, 8, 9, 16, 0)])
+    assert [group.tolist() for group in by_length(rows)] == [[1, 3, 6], [4, 5], [2], [0]]
+    assert [trimmed(rows[group]).shape[1] for group in by_length(rows)] == [8, 16, 17, 40]
+    assert by_length(rows[:0]) == []
+    assert trimmed(rows[:0]).shape == (0, 0)
 
 
 def test_frames_that_ctc_needs():

@@ -45,6 +45,7 @@ class BoxView(nn.Module):
         margin: how much a window is larger than the box at each side, in shares of the box's height.
         jitter: in training, deviation of the errors given to a box's centre and size, in shares of its height.
         width: channels of the view.
+        sub_rows: heights at which the map is sampled for each place, so that few rows of places miss nothing.
     """
 
     def __init__(
@@ -55,10 +56,12 @@ class BoxView(nn.Module):
         margin: float = 0.25,
         jitter: float = 0.1,
         width: int = 256,
+        sub_rows: int = 1,
     ) -> None:
         super().__init__()
         self.size, self.margin, self.jitter, self.out_channels = (int(size[0]), int(size[1])), margin, jitter, width
-        self.project = nn.Sequential(nn.Linear(channels, width), nn.LayerNorm(width))
+        self.sub_rows = sub_rows
+        self.project = nn.Sequential(nn.Linear(sub_rows * channels, width), nn.LayerNorm(width))
         self.position = nn.Parameter(torch.zeros(self.size[0] * self.size[1], width))
         nn.init.normal_(self.position, std=0.02)
 
@@ -73,7 +76,10 @@ class BoxView(nn.Module):
         if self.training and self.jitter:
             boxes = shaken(boxes, self.jitter, features.shape[2] / features.shape[3])
         pictures = zip(features.split(1), boxes.split(1), chosen, strict=True)
-        seen = torch.cat([windows(one, places[:, now], self.size, self.margin)[0] for one, places, now in pictures])
+        rows, columns = self.size
+        fine = (rows * self.sub_rows, columns)
+        seen = torch.cat([windows(one, places[:, now], fine, self.margin)[0] for one, places, now in pictures])
+        seen = seen.unflatten(1, (rows, self.sub_rows, columns)).transpose(2, 3).flatten(3).flatten(1, 2)
         seen = self.project(seen) + self.position
         return seen, torch.ones(seen.shape[:2], dtype=torch.bool, device=seen.device)
 

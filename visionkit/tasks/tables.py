@@ -18,7 +18,7 @@ from visionkit.tasks import table_panels
 from visionkit.tasks.options import check_monitor
 from visionkit.tasks.table_decoding import Generate, TableDecoding
 from visionkit.tasks.table_targets import TableTargets, TableWriter
-from visionkit.text.batches import from_code_points, to_code_points
+from visionkit.text.batches import by_length, from_code_points, to_code_points, trimmed
 from visionkit.text.table_html import table_html
 from visionkit.text.table_tokens import StructureCode
 from visionkit.types import IGNORE_INDEX, Batch, Features, Monitor, Prediction, Sample
@@ -111,10 +111,8 @@ class TableRecognition(nn.Module):
         places = torch.where(known[..., None], targets.boxes, boxes.detach())
         chosen, content = self._drawn(targets)
         if share < 1 and len(content):
-            views, real = self.decoder.view(seen, memory, places, chosen)
-            cells = self.decoder.cell_decoder(told[chosen])
-            logits, _ = cells.step(_taught(content, self.writer.content.end), cells.start(views, real))
-            terms["cells"] = (1 - share) * token_cross_entropy(logits, content[:, 1:])
+            views = self.decoder.view(seen, memory, places, chosen)
+            terms["cells"] = (1 - share) * self._cell_loss(content, told[chosen], *views)
         else:
             terms["cells"] = _nothing(self.decoder.view, self.decoder.cells)
         return terms
@@ -143,6 +141,23 @@ class TableRecognition(nn.Module):
         """The picture with the cells' boxes, the table that was read and the true one, as far as they are there."""
         return table_panels.row(sample, prediction)
 
+    def _cell_loss(
+        self,
+        content: Int64[Tensor, "s l"],
+        told: Float[Tensor, "s d"],
+        views: Float[Tensor, "s n c"],
+        real: Bool[Tensor, "s n"],
+    ) -> Float[Tensor, ""]:
+        """Cross entropy of the cells' tokens, those of about one length together: few are as long as the longest."""
+        logits, tokens = [], []
+        for rows in by_length(content):
+            own = trimmed(content[rows])
+            cells = self.decoder.cell_decoder(told[rows])
+            output, _ = cells.step(_taught(own, self.writer.content.end), cells.start(views[rows], real[rows]))
+            logits.append(output.flatten(0, 1))
+            tokens.append(own[:, 1:].flatten())
+        return token_cross_entropy(torch.cat(logits)[None], torch.cat(tokens)[None])
+
     def _drawn(self, targets: TableTargets) -> tuple[Bool[Tensor, "b m"], Int64[Tensor, "s l"]]:
         """The filled cells that are learnt from in this step, and their contents."""
         wanted = self.cells_per_step
@@ -152,8 +167,7 @@ class TableRecognition(nn.Module):
         places = targets.filled.nonzero()[drawn]
         chosen = torch.zeros_like(targets.filled)
         chosen[places[:, 0], places[:, 1]] = True
-        content = targets.content[drawn]
-        return chosen, content[:, (content != IGNORE_INDEX).any(0)]
+        return chosen, trimmed(targets.content[drawn])
 
 
 def _taught(sequences: Int64[Tensor, "n t"], end: int) -> Int64[Tensor, "n k"]:

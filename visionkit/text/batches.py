@@ -19,6 +19,20 @@ def filled_up(rows: Sequence[Sequence[int]], fill: int = IGNORE_INDEX) -> Int64[
     return torch.tensor(full, dtype=torch.int64).view(len(rows), longest)
 
 
+def trimmed(rows: Int64[Tensor, "b t"]) -> Int64[Tensor, "b k"]:
+    """Without the places behind the longest row."""
+    return rows[:, (rows != IGNORE_INDEX).any(0)]
+
+
+def by_length(rows: Int64[Tensor, "b t"], shortest: int = 8) -> list[Int64[Tensor, "k"]]:
+    """Indices of rows in groups, none of which holds a row more than twice as long as another, but for the first: all
+    of up to ``shortest`` tokens are one group.
+    """
+    lengths = (rows != IGNORE_INDEX).sum(1).clamp(min=shortest)
+    groups = (lengths.double() / shortest).log2().ceil()
+    return [(groups == group).nonzero()[:, 0] for group in groups.unique()]
+
+
 def teacher_forced(
     ids: Sequence[Sequence[int]], tokenizer: Tokenizer
 ) -> tuple[Int64[Tensor, "b t"], Int64[Tensor, "b t"]]:
