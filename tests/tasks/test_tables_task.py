@@ -11,6 +11,7 @@ from visionkit.datasets.pubtabnet import PubTabNet
 from visionkit.datasets.transforms import Resize
 from visionkit.datasets.unbatch import prediction_of, sample_of
 from visionkit.decoders.cell_boxes import CellBoxes
+from visionkit.decoders.cell_columns import ColumnCTC
 from visionkit.decoders.cell_views import BoxView, WholeView
 from visionkit.decoders.edd import TableLSTM
 from visionkit.decoders.fpn import FPN
@@ -56,7 +57,9 @@ class TinyEncoder(nn.Module):
         return [first, self.second(first).relu()]
 
 
-def make(decoder=LSTM, view=None, labels: TableTokens | None = LABELS, seed: int = 0, **options) -> Network:
+def make(
+    decoder=LSTM, view=None, labels: TableTokens | None = LABELS, seed: int = 0, columns=None, **options
+) -> Network:
     torch.manual_seed(seed)
     reader = partial(
         TableReader,
@@ -66,6 +69,7 @@ def make(decoder=LSTM, view=None, labels: TableTokens | None = LABELS, seed: int
         boxes=partial(CellBoxes, hidden=8),
         view=view or partial(BoxView, size=(2, 4), width=8),
         cells=decoder,
+        columns=columns,
     )
     settings = {"structure": greedy, "content": greedy, "code": HtmlCode(), "metrics": teds_metrics}
     settings |= {"max_structure": 40, "max_content": 5, **options}
@@ -130,6 +134,24 @@ def test_first_stage_learns_no_cells_but_has_their_gradients():
     torch.testing.assert_close(first["structure"], 2 * second["structure"], rtol=0.3, atol=0)
     sum(first.values()).backward()
     assert all(value.grad is not None for value in network.parameters())
+
+
+def test_a_second_reading_of_cells_is_learnt_in_its_stage():
+    network = make(stages=Stages([[0, 1.0], [1, 0.5]]), columns=ColumnCTC, weights={"columns": 2.0}).train()
+    batch = batch_of(table(), table(1, 1))
+    first, second = (network.loss(batch)["tables"] for _ in range(2))
+    assert float(first["columns"]) == 0
+    assert float(second["columns"]) > 0
+    sum(first.values()).backward()
+    assert all(value.grad is not None for value in network.parameters())
+    network.zero_grad()
+    second["columns"].backward()
+    reached = {
+        name.split(".")[3]
+        for name, value in network.named_parameters()
+        if value.grad is not None and value.grad.any() and "tasks." in name
+    }
+    assert reached == {"neck", "view", "columns"}
 
 
 @pytest.mark.parametrize("code", CODES)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from visionkit.decoders.cell_boxes import windows
 from visionkit.layers.grid_memory import Memory
+from visionkit.layers.positions import grid_sinusoids
 
 
 class WholeView(nn.Module):
@@ -62,8 +63,8 @@ class BoxView(nn.Module):
         self.size, self.margin, self.jitter, self.out_channels = (int(size[0]), int(size[1])), margin, jitter, width
         self.sub_rows = sub_rows
         self.project = nn.Sequential(nn.Linear(sub_rows * channels, width), nn.LayerNorm(width))
-        self.position = nn.Parameter(torch.zeros(self.size[0] * self.size[1], width))
-        nn.init.normal_(self.position, std=0.02)
+        # As large as what is seen: a decoder that cannot tell places apart does not learn to go from one to the next.
+        self.position = nn.Parameter(grid_sinusoids(self.size, width))
 
     def forward(
         self,

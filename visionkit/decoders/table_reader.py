@@ -23,6 +23,7 @@ class TableReader(nn.Module):
         boxes: called as ``boxes(queries=, channels=)``.
         view: called as ``view(channels=, memory=)``: what a cell decoder sees.
         cells: called as ``cells(vocabulary=, channels=, condition=)``.
+        columns: called as ``columns(vocabulary=, view=)``: reads the cells a second time in training; None for nothing.
         structure_tokens, content_tokens: sizes of the vocabularies.
         channels, strides, spatial_dims: what the encoder offers.
     """
@@ -40,6 +41,7 @@ class TableReader(nn.Module):
         channels: Sequence[int],
         strides: Sequence[Stride],
         spatial_dims: int = 2,
+        columns: Callable[..., Any] | None = None,
     ) -> None:
         super().__init__()
         require_pictures("reading tables", spatial_dims)
@@ -51,6 +53,7 @@ class TableReader(nn.Module):
         self.boxes = boxes(queries=told, channels=self.grid.out_channels)
         self.view = view(channels=width, memory=self.grid.out_channels)
         self.cells = cells(vocabulary=content_tokens, channels=self.view.out_channels, condition=told)
+        self.columns = None if columns is None else columns(vocabulary=content_tokens, view=self.view)
 
     def forward(self, features: Features) -> Float[Tensor, "b c h w"]:
         """The map that everything is read from."""

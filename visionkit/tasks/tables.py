@@ -38,7 +38,7 @@ class TableRecognition(nn.Module):
         max_structure: tokens of a structure at most, its end included; what is longer is learnt and read up to there.
         max_content: the same of a cell.
         stages: the structure's share of the loss of structure and cells in the course of the training.
-        weights: of ``boxes`` and of ``filled``, whether a cell holds anything.
+        weights: of ``boxes``, of ``filled``, whether a cell holds anything, and of ``columns``, the second reading.
         cells_per_step: cells of a batch that are learnt from in a step, drawn anew in each; None for all.
         monitor: metric that checkpoints are compared by.
 
@@ -76,9 +76,12 @@ class TableRecognition(nn.Module):
             if length < 2:
                 raise ConfigError("C213", f"task.{name}", f"{length} tokens hold nothing", "give 2 or more")
         self.labels, self.cells_per_step = labels, cells_per_step
-        self.weights = {"boxes": 1.0, "filled": 1.0, **(weights or {})}
-        if wrong := sorted(set(self.weights) - {"boxes", "filled"}):
-            raise ConfigError("C215", f"task.weights.{wrong[0]}", "there is no such term", "give boxes and filled")
+        known = {"boxes": 1.0, "filled": 1.0, "columns": 0.5}
+        self.weights = {**known, **(weights or {})}
+        if wrong := sorted(set(self.weights) - set(known)):
+            raise ConfigError(
+                "C215", f"task.weights.{wrong[0]}", "there is no such term", f"give {' and '.join(known)}"
+            )
         self.metrics = metrics(labels)
         self.monitor = monitor or Monitor("teds", "max")
         check_monitor(self.monitor.metric, self.metrics, "C212")
@@ -110,11 +113,15 @@ class TableRecognition(nn.Module):
         }
         places = torch.where(known[..., None], targets.boxes, boxes.detach())
         chosen, content = self._drawn(targets)
+        readers = {"cells": self.decoder.cells, "columns": self.decoder.columns}
         if share < 1 and len(content):
-            views = self.decoder.view(seen, memory, places, chosen)
-            terms["cells"] = (1 - share) * self._cell_loss(content, told[chosen], *views)
+            views, real = self.decoder.view(seen, memory, places, chosen)
+            terms["cells"] = (1 - share) * self._cell_loss(content, told[chosen], views, real)
+            if self.decoder.columns is not None:
+                term = self.decoder.columns(views, content, self.writer.content.end)
+                terms["columns"] = (1 - share) * self.weights["columns"] * term
         else:
-            terms["cells"] = _nothing(self.decoder.view, self.decoder.cells)
+            terms |= {name: _nothing(self.decoder.view, reader) for name, reader in readers.items() if reader}
         return terms
 
     def decide(self, outputs: Float[Tensor, "b c h w"], batch: Batch) -> Prediction:
