@@ -133,3 +133,22 @@ def test_sub_rows_of_a_place_stand_one_below_the_other():
     seen, _ = view.eval()(features, None, whole, chosen)
     expected = features[0, 0].reshape(2, 3, 4).transpose(1, 2).reshape(8, 3)
     torch.testing.assert_close(seen[0], expected)
+
+
+def test_convolutions_see_each_cell_alone():
+    torch.manual_seed(0)
+    features, boxes = torch.randn(2, 4, 12, 18), torch.rand(2, 3, 4) * 0.4 + 0.3
+    view = BoxView(4, 7, size=(2, 5), width=8, sub_rows=2, convs=(6, 5)).eval()
+    chosen = torch.tensor([[True, False, True], [False, True, False]])
+    seen, _ = view(features, None, boxes, chosen)
+    pictures = windows(features, boxes, (4, 5), view.margin)[chosen]
+    for one, picture in zip(seen, pictures, strict=True):
+        rows = view.convs(picture.reshape(1, 4, 5, 4).permute(0, 3, 1, 2))[0]
+        places = [
+            torch.cat([rows[:, 2 * row, column], rows[:, 2 * row + 1, column]])
+            for row in range(2)
+            for column in range(5)
+        ]
+        torch.testing.assert_close(one, view.project(torch.stack(places)) + view.position)
+    seen.sum().backward()
+    assert all(value.grad is not None for value in view.parameters())

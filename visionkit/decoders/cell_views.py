@@ -1,12 +1,14 @@
 """What a cell decoder sees of the picture: the whole of it, or the place where the cell is."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from visionkit.decoders.cell_boxes import windows
+from visionkit.layers.blocks import ConvNormAct
 from visionkit.layers.grid_memory import Memory
 from visionkit.layers.positions import grid_sinusoids
 
@@ -47,6 +49,7 @@ class BoxView(nn.Module):
         jitter: in training, deviation of the errors given to a box's centre and size, in shares of its height.
         width: channels of the view.
         sub_rows: heights at which the map is sampled for each place, so that few rows of places miss nothing.
+        convs: channels of 3x3 convolutions over what is sampled, before the heights of a place become one.
     """
 
     def __init__(
@@ -58,11 +61,14 @@ class BoxView(nn.Module):
         jitter: float = 0.1,
         width: int = 256,
         sub_rows: int = 1,
+        convs: Sequence[int] = (),
     ) -> None:
         super().__init__()
         self.size, self.margin, self.jitter, self.out_channels = (int(size[0]), int(size[1])), margin, jitter, width
         self.sub_rows = sub_rows
-        self.project = nn.Sequential(nn.Linear(sub_rows * channels, width), nn.LayerNorm(width))
+        widths = (channels, *convs)
+        self.convs = nn.Sequential(*(ConvNormAct(*pair) for pair in pairwise(widths)))
+        self.project = nn.Sequential(nn.Linear(sub_rows * widths[-1], width), nn.LayerNorm(width))
         # As large as what is seen: a decoder that cannot tell places apart does not learn to go from one to the next.
         self.position = nn.Parameter(grid_sinusoids(self.size, width))
 
@@ -80,7 +86,8 @@ class BoxView(nn.Module):
         rows, columns = self.size
         fine = (rows * self.sub_rows, columns)
         seen = torch.cat([windows(one, places[:, now], fine, self.margin)[0] for one, places, now in pictures])
-        seen = seen.unflatten(1, (rows, self.sub_rows, columns)).transpose(2, 3).flatten(3).flatten(1, 2)
+        seen = self.convs(seen.unflatten(1, fine).permute(0, 3, 1, 2))
+        seen = seen.unflatten(2, (rows, self.sub_rows)).permute(0, 2, 4, 3, 1).flatten(3).flatten(1, 2)
         seen = self.project(seen) + self.position
         return seen, torch.ones(seen.shape[:2], dtype=torch.bool, device=seen.device)
 
