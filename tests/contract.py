@@ -19,13 +19,14 @@ from visionkit.errors import ConfigError
 from visionkit.labels import Cell, Charset, Classes, Edges, Objects, Table, TableTokens
 from visionkit.layers.strides import per_axis
 from visionkit.network import Network, target_of
+from visionkit.text.character_ngrams import CharacterNGrams
 from visionkit.types import Batch
 
 LABELS: dict[str, Any] = {
     "mask": Classes(("sky", "road", "car")),
     "edges": Edges(),
     "points": Objects(),
-    "text": Charset(tuple("abc ")),
+    "text": Charset(tuple("abc "), ngrams=CharacterNGrams(2).counts(["ab c", "c a"])),
     "table": TableTokens(("<tr>", "</tr>", "<td>", "</td>"), tuple("abc")),
 }
 """What a dataset would say of each target."""

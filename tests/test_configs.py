@@ -190,6 +190,18 @@ def test_every_tokenizer_reads_and_travels_in_a_bundle(option: str, tmp_path: Pa
     check_a_bundle(cfg, network, tmp_path, labels)
 
 
+@pytest.mark.parametrize("option", options("ngrams"))
+def test_all_ngrams_are_searched_by_and_travel_in_a_bundle(option: str, tmp_path: Path) -> None:
+    overrides = (f"ngrams={option}", "generation=ctc_language", "task=handwriting/ctc", "encoder=crnn")
+    cfg = composed(*overrides, "dataset=line_folder")
+    labels = {"text": build(cfg.dataset.layout.text).labels(["ab ab", "ab c"])}
+    assert labels["text"].ngrams
+    network = make_network(cfg, labels)
+    check_a_step(cfg, network)
+    check_an_evaluation(network)
+    check_a_bundle(cfg, network, tmp_path, labels)
+
+
 @pytest.mark.parametrize("option", options("metrics"))
 def test_every_set_of_metrics_is_switched_on_by_one_word(option: str) -> None:
     network = make_network(

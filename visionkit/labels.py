@@ -63,12 +63,14 @@ class Charset:
         normalization: Unicode normal form of every text.
         right_to_left: whether lines are read from the right.
         merges: pairs of bytes and subwords that are joined where the text is read in subwords, the first first.
+        ngrams: how often characters follow each other, of ``text.character_ngrams``; empty where nobody has counted.
     """
 
     characters: tuple[str, ...]
     normalization: Literal["NFC", "NFD", "NFKC", "NFKD"] = "NFC"
     right_to_left: bool = False
     merges: tuple[tuple[str, str], ...] = ()
+    ngrams: tuple[tuple[str, int], ...] = ()
 
     def __len__(self) -> int:
         return len(self.characters)

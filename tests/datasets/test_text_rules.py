@@ -8,6 +8,7 @@ import pytest
 from visionkit.datasets.text_rules import TextRules
 from visionkit.errors import ConfigError
 from visionkit.text.batches import frames_needed
+from visionkit.text.character_ngrams import CharacterNGrams
 from visionkit.text.subwords import Subwords
 
 COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
@@ -68,3 +69,20 @@ def test_subwords_are_learnt_from_the_training_text_or_from_sentences():
     assert rules.labels(["aab aab", "aab"]).merges == Subwords(size=300).merges(["aab aab", "aab"])
     assert rules.labels(["a", "b"], ["aab aab", "aab"]).merges == rules.labels(["aab aab", "aab"]).merges
     assert TextRules().labels(["aab aab"]).merges == ()
+
+
+def test_ngrams_are_those_of_the_training_text_of_sentences_or_of_a_file(tmp_path):
+    rules = TextRules(ngrams=CharacterNGrams(order=2))
+    expected = CharacterNGrams(order=2).counts(["ab", "b a"])
+    assert rules.labels(["ab", "b a"]).ngrams == expected
+    assert rules.labels(["ab "], ["ab", "b a"]).ngrams == expected
+    assert TextRules().labels(["ab"]).ngrams == ()
+    (tmp_path / "corpus.txt").write_text(" ab\n\nb  a\n", encoding="utf-8")
+    named = TextRules(ngrams=CharacterNGrams(2, tmp_path / "corpus.txt"))
+    assert named.labels(["c"]).ngrams == expected
+    assert named.labels(["c"]).characters == ("c",)
+
+
+def test_a_file_of_ngrams_that_is_missing_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"C183.*corpus.txt"):
+        TextRules(ngrams=CharacterNGrams(file=tmp_path / "corpus.txt")).labels(["a"])

@@ -8,7 +8,8 @@ from collections import Counter
 import pytest
 
 from visionkit.errors import ConfigError
-from visionkit.generation.ngram_lm import END, NGramModel, follow
+from visionkit.generation.ngram_lm import END, NGramModel, character_model, follow
+from visionkit.text.character_ngrams import CharacterNGrams
 
 TEXTS = [[1, 2, 1, 3], [2, 2], [1], [], [1, 2, 2, 1], [3, 1, 2]]
 
@@ -67,3 +68,13 @@ def test_nothing_seen_is_uniform():
 def test_an_order_without_meaning():
     with pytest.raises(ConfigError, match="C177"):
         NGramModel.fit(TEXTS, 6, 0)
+
+
+@pytest.mark.parametrize("order", [1, 3])
+def test_the_model_of_characters_is_that_of_their_ids(order):
+    texts, ids = ["abac", "bb", "", "abba"], {"a": 1, "b": 2, "c": 3}
+    found = character_model(CharacterNGrams(order).counts(texts), ids, 4)
+    assert found.counts == NGramModel.fit([[ids[each] for each in text] for text in texts], 4, order).counts
+    without = character_model(CharacterNGrams(order).counts([*texts, "d"]), ids, 4)
+    assert not any(None in gram for gram in without.counts)
+    assert without.log_prob([1, 2]) < 0

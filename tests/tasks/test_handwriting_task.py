@@ -1,4 +1,5 @@
 import warnings
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -16,16 +17,19 @@ from visionkit.decoders.svtrv2_semantic import SemanticGuidance
 from visionkit.errors import ConfigError, DataError
 from visionkit.generation.beam import beam
 from visionkit.generation.ctc import ctc_greedy
+from visionkit.generation.ctc_beam import ctc_language_beam
 from visionkit.generation.greedy import greedy
 from visionkit.labels import Charset
 from visionkit.network import Network, explained
 from visionkit.tasks.handwriting import TextRecognition
 from visionkit.tasks.readers import ColumnReader, TokenReader
 from visionkit.text.batches import from_code_points
+from visionkit.text.character_ngrams import CharacterNGrams
 from visionkit.text.tokenizers import ByteTokenizer
 from visionkit.types import Monitor
 
 LATIN = Charset(tuple(" abc\U0001f600"))
+NGRAMS = CharacterNGrams(3).counts(["abc"] * 5)
 COLUMNS = partial(ColumnReader, decoder=CTC, search=ctc_greedy)
 GUIDED = partial(COLUMNS, guidance=SemanticGuidance)
 WRITERS = {
@@ -164,6 +168,24 @@ def test_procedures_of_tokens_and_tokenizers_can_be_exchanged(search) -> None:
 def test_a_search_of_the_other_kind_is_refused(reader, search) -> None:
     with pytest.raises(ConfigError, match="C182"):
         make(partial(reader, search=partial(search)))
+
+
+def test_a_search_by_language_asks_for_ngrams_and_uses_them() -> None:
+    reader = partial(COLUMNS, search=ctc_language_beam)
+    with pytest.raises(ConfigError, match=r"C198.*ngrams=training"):
+        make(reader)
+    with pytest.raises(ConfigError, match="C198"):
+        make(reader, labels=replace(LATIN, ngrams=NGRAMS), tokenizer=ByteTokenizer)
+    network = make(reader, labels=replace(LATIN, ngrams=NGRAMS)).eval()
+    task = network.named_tasks["handwriting"]
+    logits = torch.full((1, 3, task.tokenizer.size), -9.0)
+    a, b, c = task.tokenizer.encode("abc")
+    logits[0, 0, a] = logits[0, 2, c] = 9.0
+    logits[0, 1, b], logits[0, 1, c] = 0.0, 0.1  # "acc" is seen a little better than "abc", which the language knows
+    decoded = task.reader.decide(logits, torch.ones(1, 8, 12, dtype=torch.bool))
+    assert task.tokenizer.decode(decoded.rows()[0]) == "abc"
+    plain = make().named_tasks["handwriting"].reader.decide(logits, torch.ones(1, 8, 12, dtype=torch.bool))
+    assert task.tokenizer.decode(plain.rows()[0]) == "ac"
 
 
 def written(text: str) -> dict:

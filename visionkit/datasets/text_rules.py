@@ -10,6 +10,7 @@ from typing import get_args
 from visionkit.datasets.text_files import read_text
 from visionkit.errors import ConfigError, DataError, nearest
 from visionkit.labels import Charset
+from visionkit.text.character_ngrams import CharacterNGrams
 from visionkit.text.normalise import Form, right_to_left
 from visionkit.text.subwords import Subwords
 
@@ -32,6 +33,7 @@ class TextRules:
         columns_per_height: columns that the recogniser makes of a picture as wide as high (height 32 and stride 4: 8);
             with it ``visionkit check`` reports lines that are too short for CTC to align their text.
         subwords: where the subwords come from that a ``SubwordTokenizer`` reads the text in; None for none.
+        ngrams: where the n-grams of characters come from that ``generation=ctc_language`` knows; None for none.
 
     Raises ConfigError: C185 unknown normal form, replacements that are no pairs, C186 characters that are none or given
     twice.
@@ -44,6 +46,7 @@ class TextRules:
     replace: Sequence[Sequence[str]] = ()
     columns_per_height: float | None = None
     subwords: Subwords | None = None
+    ngrams: CharacterNGrams | None = None
 
     def __post_init__(self) -> None:
         place, forms = "dataset.layout.text", get_args(Form)
@@ -64,19 +67,33 @@ class TextRules:
         return " ".join(unicodedata.normalize(self.normalization, text).split())
 
     def labels(self, training: Iterable[str], sentences: Iterable[str] | None = None) -> Charset:
-        """The characters, sorted by code point, and the subwords.
+        """The characters, sorted by code point, the subwords and the n-grams.
 
         Args:
             training: clean texts of the training split, or all that has its characters.
-            sentences: what subwords are learnt from where that is not ``training``.
+            sentences: what subwords and n-grams are learnt from where that is not ``training``.
 
-        Raises ConfigError C186 where there is no character; what ``read_text`` and ``Subwords`` raise for their files.
+        Raises ConfigError C186 where there is no character, C183 for a file of n-grams that cannot be read; what
+        ``Subwords`` raise for theirs.
         """
         training = list(training)
         charset = self._charset(training)
-        if self.subwords is None:
-            return charset
-        return replace(charset, merges=self.subwords.merges(training if sentences is None else sentences))
+        written = training if sentences is None or not (self.subwords or self.ngrams) else list(sentences)
+        if self.subwords is not None:
+            charset = replace(charset, merges=self.subwords.merges(written))
+        if self.ngrams is not None:
+            charset = replace(charset, ngrams=self.ngrams.counts(self._lines(self.ngrams.file) or written))
+        return charset
+
+    def _lines(self, file: str | Path | None) -> list[str]:
+        if file is None:
+            return []
+        try:
+            lines = read_text(Path(file).expanduser()).splitlines()
+        except DataError as error:
+            fix = "name a UTF-8 file in dataset.layout.text.ngrams.file, or set it to null"
+            raise ConfigError("C183", error.place, error.what, fix) from error
+        return [clean for clean in map(self.clean, lines) if clean]
 
     def _charset(self, training: Iterable[str]) -> Charset:
         if self.characters is None and self.charset is None:

@@ -23,6 +23,21 @@ def ctc_beam(logits: Float[Tensor, "b t v"], lengths: Int64[Tensor, "b"] | None 
     return ctc_hypotheses(logits, lengths, **options)[0]
 
 
+def ctc_language_beam(
+    logits: Float[Tensor, "b t v"],
+    lengths: Int64[Tensor, "b"] | None = None,
+    *,
+    language_model: NGramModel,
+    width: int = 25,
+    model_weight: float = 0.3,
+    token_bonus: float = 1.0,
+    **options: Any,
+) -> Decoded:
+    """The best text of each row by what is seen and what the language says; options as of ``ctc_hypotheses``."""
+    weights = {"model_weight": model_weight, "token_bonus": token_bonus}
+    return ctc_beam(logits, lengths, language_model=language_model, width=width, **weights, **options)
+
+
 @torch.no_grad()
 def ctc_hypotheses(
     logits: Float[Tensor, "b t v"],

@@ -10,6 +10,8 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from visionkit.errors import ConfigError
+from visionkit.text.character_ngrams import BEGIN, NGrams
+from visionkit.text.character_ngrams import END as TEXT_END
 
 START, END = -1, 0
 """What stands before a sequence, and after it: ids of tokens are above 0."""
@@ -85,6 +87,21 @@ class NGramModel:
             log_prob, state = follow(self.tables, state, token)
             total += log_prob
         return total
+
+
+def character_model(ngrams: NGrams, ids: Mapping[str, int], vocabulary: int) -> NGramModel:
+    """The model of a text's n-grams, over the ids of its characters; n-grams with other characters are left out.
+
+    Args:
+        ngrams: of ``text.character_ngrams``, one or more, all of one order.
+        ids: of the characters, above 0.
+        vocabulary: number of ids.
+    """
+    known = {**ids, BEGIN: START, TEXT_END: END}
+    counts = {
+        tuple(known[each] for each in gram): count for gram, count in ngrams if all(map(known.__contains__, gram))
+    }
+    return NGramModel(len(ngrams[0][0]), vocabulary, counts)
 
 
 def follow(tables: Tables, state: int, token: int) -> tuple[float, int]:

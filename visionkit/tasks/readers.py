@@ -6,6 +6,7 @@ A reader owns the decoder, its loss and the procedure that decides; ``TextRecogn
 import inspect
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from visionkit.errors import ConfigError
+from visionkit.generation.ngram_lm import character_model
 from visionkit.generation.result import Decoded
 from visionkit.layers.strides import per_axis
 from visionkit.layers.valid import valid_cells
@@ -59,12 +61,13 @@ class ColumnReader(nn.Module):
 
     Args:
         decoder: called as ``decoder(channels=, vocabulary=)``; a map to logits of its columns.
-        search: ``(logits b t v, frames b, blank=) -> Decoded``.
+        search: ``(logits b t v, frames b, blank=) -> Decoded``; one that asks for a ``language_model=`` is given that
+            of the dataset's characters.
         channels, stride, tokenizer, right_to_left: of the map and of the text.
         guidance: called as ``decoder``; a further loss ``(map, ids, valid of the map) -> scalar``, or None.
         weight, guidance_weight: of the two terms; the guidance takes part in training alone.
 
-    Raises ConfigError C182 for a search over tokens.
+    Raises ConfigError C182 for a search over tokens, C198 for one by a language of which the dataset says nothing.
     """
 
     def __init__(
@@ -83,7 +86,8 @@ class ColumnReader(nn.Module):
         _refuse(search, "decoder", "columns", "generation=ctc_greedy or ctc_beam")
         self.decoder = decoder(channels=channels, vocabulary=tokenizer.size)
         self.guidance = None if guidance is None else guidance(channels=channels, vocabulary=tokenizer.size)
-        self.search, self.stride, self.tokenizer, self.right_to_left = search, stride, tokenizer, right_to_left
+        self.search = _with_language(search, tokenizer)
+        self.stride, self.tokenizer, self.right_to_left = stride, tokenizer, right_to_left
         self.weight, self.guidance_weight = weight, guidance_weight
         self._named: set[str] = set()
 
@@ -221,3 +225,15 @@ def _refuse(search: Callable[..., Decoded], foreign: str, kind: str, fix: str) -
     if foreign in inspect.signature(search).parameters:
         name = getattr(getattr(search, "func", search), "__name__", "this search")
         raise ConfigError("C182", "tasks.handwriting.reader.search", f"{name} is none for a reader by {kind}", fix)
+
+
+def _with_language(search: Callable[..., Decoded], tokenizer: Tokenizer) -> Callable[..., Decoded]:
+    """The search with the model that it asks for, if it does."""
+    wanted = inspect.signature(search).parameters.get("language_model")
+    if wanted is None or wanted.default is not inspect.Parameter.empty:
+        return search
+    ngrams, ids = getattr(tokenizer, "ngrams", ()), getattr(tokenizer, "ids", {})
+    if not ngrams:
+        fix = "train with ngrams=training (and characters as tokens), or choose generation=ctc_greedy or ctc_beam"
+        raise ConfigError("C198", "tasks.handwriting.reader.search", "no n-grams of the text were counted", fix)
+    return partial(search, language_model=character_model(ngrams, ids, tokenizer.size))

@@ -98,10 +98,15 @@ class TokenList:
 
 
 class CharacterTokenizer(TokenList):
-    """An id for each character of a charset."""
+    """An id for each character of a charset.
+
+    Attributes:
+        ngrams: of the charset.
+    """
 
     def __init__(self, charset: Charset, unknown: bool = False) -> None:
         super().__init__(charset.characters, "", charset.normalization, unknown)
+        self.ngrams = charset.ngrams
 
 
 class WordTokenizer(TokenList):

@@ -1,0 +1,40 @@
+"""Which characters follow each other in a text: what a reader may know of a language besides what it sees."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from visionkit.errors import ConfigError
+
+BEGIN, END = "\x02", "\x03"
+"""What stands before a text, and behind it."""
+NGrams = tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class CharacterNGrams:
+    """Where the n-grams of a dataset's text come from: a file of text, or else the texts of the training split.
+
+    Args:
+        order: characters of an n-gram.
+        file: UTF-8 text, in each line what a line of writing may say.
+
+    Raises ConfigError C183 for an order below 1.
+    """
+
+    order: int = 6
+    file: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.order < 1:
+            what = f"n-grams of {self.order} characters say nothing"
+            raise ConfigError("C183", "dataset.layout.text.ngrams.order", what, "give 1 or more, such as 6")
+
+    def counts(self, texts: Iterable[str]) -> NGrams:
+        """How often each n-gram occurs, sorted; each text begins with ``order - 1`` times BEGIN and ends with END."""
+        counted: Counter[str] = Counter()
+        for text in texts:
+            whole = BEGIN * (self.order - 1) + text + END
+            counted.update(whole[place : place + self.order] for place in range(len(text) + 1))
+        return tuple(sorted(counted.items()))
