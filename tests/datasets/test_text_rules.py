@@ -81,6 +81,8 @@ def test_ngrams_are_those_of_the_training_text_of_sentences_or_of_a_file(tmp_pat
     named = TextRules(ngrams=CharacterNGrams(2, tmp_path / "corpus.txt"))
     assert named.labels(["c"]).ngrams == expected
     assert named.labels(["c"]).characters == ("c",)
+    (tmp_path / "empty.txt").touch()
+    assert TextRules(ngrams=CharacterNGrams(2, tmp_path / "empty.txt")).labels(["c"]).ngrams == ()
 
 
 def test_a_file_of_ngrams_that_is_missing_is_named(tmp_path):

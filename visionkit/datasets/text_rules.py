@@ -82,14 +82,13 @@ class TextRules:
         if self.subwords is not None:
             charset = replace(charset, merges=self.subwords.merges(written))
         if self.ngrams is not None:
-            charset = replace(charset, ngrams=self.ngrams.counts(self._lines(self.ngrams.file) or written))
+            counted = written if self.ngrams.file is None else self._lines(Path(self.ngrams.file).expanduser())
+            charset = replace(charset, ngrams=self.ngrams.counts(counted))
         return charset
 
-    def _lines(self, file: str | Path | None) -> list[str]:
-        if file is None:
-            return []
+    def _lines(self, file: Path) -> list[str]:
         try:
-            lines = read_text(Path(file).expanduser()).splitlines()
+            lines = read_text(file).splitlines()
         except DataError as error:
             fix = "name a UTF-8 file in dataset.layout.text.ngrams.file, or set it to null"
             raise ConfigError("C183", error.place, error.what, fix) from error

@@ -69,7 +69,6 @@ class BoxView(nn.Module):
         widths = (channels, *convs)
         self.convs = nn.Sequential(*(ConvNormAct(*pair) for pair in pairwise(widths)))
         self.project = nn.Sequential(nn.Linear(sub_rows * widths[-1], width), nn.LayerNorm(width))
-        # As large as what is seen: a decoder that cannot tell places apart does not learn to go from one to the next.
         self.position = nn.Parameter(grid_sinusoids(self.size, width))
 
     def forward(

@@ -121,7 +121,8 @@ class TableRecognition(nn.Module):
                 term = self.decoder.columns(views, content, self.writer.content.end)
                 terms["columns"] = (1 - share) * self.weights["columns"] * term
         else:
-            terms |= {name: _nothing(self.decoder.view, reader) for name, reader in readers.items() if reader}
+            there = {name: reader for name, reader in readers.items() if reader is not None}
+            terms |= {name: _nothing(self.decoder.view, reader) for name, reader in there.items()}
         return terms
 
     def decide(self, outputs: Float[Tensor, "b c h w"], batch: Batch) -> Prediction:
