@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any, ClassVar
 
 from visionkit.datasets.edge_maps import EdgeReader
 from visionkit.datasets.images import SUFFIXES
@@ -34,6 +35,9 @@ class BSDS(Pairs):
             ``read_image`` and ``read_annotators``, D25) are raised when the sample is read.
     """
 
+    further_labels: ClassVar[dict[str, Any]] = {}
+    """Of targets besides the edges."""
+
     def __init__(
         self,
         root: str | Path,
@@ -50,6 +54,7 @@ class BSDS(Pairs):
         pairs = [pair for listed in found for pair in listed.pairs]
         doubts = [doubt for listed in found for doubt in listed.doubts]
         super().__init__(pairs, Edges(tolerance), EdgeReader(), channels, doubts, target="edges")
+        self.labels = {**self.labels, **self.further_labels}
 
 
 def _home(root: Path) -> Path:

@@ -47,7 +47,7 @@ class Pairs:
         doubts: Iterable[Finding] = (),
         target: Literal["mask", "edges", "points"] = "mask",
     ) -> None:
-        self.labels = {target: labels}
+        self.labels: dict[str, Any] = {target: labels}
         self.channels, self.target = channels, target
         self._pairs, self._read_mask, self._doubts = tuple(pairs), read_mask, tuple(doubts)
 

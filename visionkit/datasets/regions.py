@@ -1,6 +1,7 @@
 """BSDS500 with two labels on each picture: the annotators' edges, and how large the region of each pixel is."""
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -25,16 +26,7 @@ class BSDSRegions(BSDS):
     annotator is the one with the median number of regions. Arguments and errors as of ``BSDS``.
     """
 
-    def __init__(
-        self,
-        root: str | Path,
-        split: str,
-        channels: int = 3,
-        tolerance: float = 0.0075,
-        train_on_val: bool = False,
-    ) -> None:
-        super().__init__(root, split, channels, tolerance, train_on_val)
-        self.labels = {**self.labels, "mask": _CLASSES}
+    further_labels: ClassVar = {"mask": _CLASSES}
 
     def examine(self, index: int) -> tuple[Sample, list[DataError]]:
         """What can be read of a sample (image, edges of all annotators, mask of one), and every fault of its files."""
