@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from visionkit.assemble import make_module, make_network
 from visionkit.bundle.folder import load, save
+from visionkit.bundle.safety import known_targets, targets
 from visionkit.config import build, compose, conf_dir, options
 from visionkit.datamodule import Source
 from visionkit.errors import ConfigError
@@ -153,6 +154,8 @@ def test_every_experiment_says_its_command_and_builds(experiment: str) -> None:
     assert f"python train.py experiment={experiment}" in text
     cfg = composed(f"experiment={experiment}", "run=.")
     make_module(cfg, make_network(cfg, contract.LABELS))
+    named = targets([OmegaConf.to_container(cfg[group], resolve=True) for group in ("encoder", "tasks")])
+    assert named <= known_targets(), "a bundle of it would not be read"
     sources = list(build(cfg.dataset.sources).values()) if "sources" in cfg.dataset else [build(cfg.dataset)]
     assert sources
     assert all(isinstance(source, Source) for source in sources)
@@ -200,6 +203,15 @@ def test_all_ngrams_are_searched_by_and_travel_in_a_bundle(option: str, tmp_path
     check_a_step(cfg, network)
     check_an_evaluation(network)
     check_a_bundle(cfg, network, tmp_path, labels)
+
+
+@pytest.mark.parametrize("option", options("table_code"))
+def test_every_code_of_tables_is_learnt_and_travels_in_a_bundle(option: str, tmp_path: Path) -> None:
+    cfg = composed(f"table_code={option}", "task=tables/edd", "encoder=resnet18")
+    network = make_network(cfg, contract.LABELS)
+    check_a_step(cfg, network)
+    check_an_evaluation(network)
+    check_a_bundle(cfg, network, tmp_path)
 
 
 @pytest.mark.parametrize("option", options("metrics"))

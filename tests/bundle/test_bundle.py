@@ -233,11 +233,12 @@ def test_known_classes_come_from_the_packaged_options(tmp_path: Path, monkeypatc
         "inference": "_target_: a.Windows",
         "optimizer": "_target_: torch.optim.AdamW",
         "dataset": "_target_: a.Source\nprepare: {size: {_target_: a.Size}}",
+        "experiment": "encoder: {norm: {_target_: a.Norm}}\ndataset: {layout: {_target_: a.Layout}}",
     }.items():
         (tmp_path / group).mkdir(parents=True)
         (tmp_path / group / "one.yaml").write_text(text)
     monkeypatch.setattr(safety, "conf_dir", lambda: tmp_path)
-    assert safety.known_targets() == {"a.Encoder", "a.Deep", "a.Task", "a.Windows", "a.Size"}
+    assert safety.known_targets() == {"a.Encoder", "a.Deep", "a.Task", "a.Windows", "a.Size", "a.Norm"}
 
 
 def test_no_packaged_option_names_something_that_calls_other_things() -> None:

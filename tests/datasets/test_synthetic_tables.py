@@ -31,6 +31,17 @@ def test_an_index_is_a_table(tables) -> None:
     assert len(SyntheticTables("val", length={"val": 5})) == 5
 
 
+def test_a_split_may_have_spans_of_its_own() -> None:
+    spans = {"train": 0.9, "val": 0.0}
+    shares = []
+    for split in spans:
+        tables = SyntheticTables(split, spans=spans)
+        assert tables.labels == SyntheticTables("train").labels
+        shares.append(sum(is_complex(tables[index]["table"].structure) for index in range(20)))
+    assert shares[0] > 10
+    assert shares[1] == 0
+
+
 def test_every_table_is_a_rectangle_made_of_its_labels_and_survives_every_code(tables) -> None:
     labels, kinds, styles = tables.labels["table"], set(), set()
     for index in range(80):
@@ -133,6 +144,7 @@ def test_every_character_is_seen_in_every_font() -> None:
     [
         ({"channels": 2}, "C50"),
         ({"length": {"train": 3}}, "C52"),
+        ({"spans": {"train": 0.5}}, "C52"),
         ({"size": (8, 320)}, "C54"),
         ({"rows": (3, 2)}, "C208"),
         ({"columns": (0, 2)}, "C208"),

@@ -18,7 +18,7 @@ from visionkit.errors import UnsafeFileError
 
 MAX_JSON_BYTES = 4 * 2**20
 MAX_JSON_DEPTH = 32
-_GROUPS = ("encoder", "task", "inference", "metrics")
+_GROUPS = ("encoder", "task", "inference", "metrics", "table_code")
 _EXPORT = "export the run again"
 _OBTAIN = "get the bundle again from whom you trust"
 _SPECIAL = {"_partial_": (True, False), "_recursive_": (True, False), "_convert_": ("none", "partial", "object", "all")}
@@ -56,7 +56,7 @@ def read_json(file: Path) -> dict[str, Any]:
 
 def known_targets() -> frozenset[str]:
     """The classes a bundle may name: every ``_target_`` in the packaged options of the groups that a model is made
-    from, and in the intensities and preparations of the datasets.
+    from, in the encoders and tasks of experiments, and in the intensities and preparations of the datasets.
     """
     return _known_targets(conf_dir())
 
@@ -70,6 +70,9 @@ def _known_targets(conf: Path) -> frozenset[str]:
     for file in sorted((conf / "dataset").rglob("*.yaml")):
         dataset = yaml.safe_load(file.read_text(encoding="utf-8"))
         found |= targets([dataset.get("intensity"), dataset.get("prepare")])
+    for file in sorted((conf / "experiment").rglob("*.yaml")):
+        experiment = yaml.safe_load(file.read_text(encoding="utf-8"))
+        found |= targets([experiment.get("encoder"), experiment.get("tasks")])
     return frozenset(found)
 
 

@@ -1,6 +1,7 @@
 """Generated tables: rendered when they are needed, endless, and the same for the same index."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -34,12 +35,13 @@ class SyntheticTables:
         tight: pictures end a few pixels beyond their tables, as those of PubTabNet do.
         rows, columns: least and most rows of the body, and columns.
         font_px: smallest and largest type.
-        spans, empty, words, plain: see ``table_content.Form``.
+        spans: probability of each kind of spanning cells, or probabilities by split.
+        empty, words, plain: see ``table_content.Form``.
         fonts: folder of fonts; None looks where the system has them.
         seed: another seed is another dataset.
 
     Raises:
-        ConfigError: C50 channels, C52 a split without length, C54 no size, C208 numbers that are no range.
+        ConfigError: C50 channels, C52 a split without length or spans, C54 no size, C208 numbers that are no range.
     """
 
     def __init__(
@@ -52,7 +54,7 @@ class SyntheticTables:
         rows: Sequence[int] = (2, 8),
         columns: Sequence[int] = (2, 6),
         font_px: Sequence[int] = (9, 13),
-        spans: float = 0.35,
+        spans: float | Mapping[str, float] = 0.35,
         empty: float = 0.06,
         words: int = 2,
         plain: bool = False,
@@ -62,8 +64,9 @@ class SyntheticTables:
         if channels not in (1, 3):
             what = f"pictures cannot have {channels} channels"
             raise ConfigError("C50", "dataset.channels", what, "set it to 1 or 3")
-        if isinstance(length, Mapping) and split not in length:
-            raise ConfigError("C52", "dataset.layout.length", f"no length for {split!r}", nearest(split, length))
+        for name, value in (("length", length), ("spans", spans)):
+            if isinstance(value, Mapping) and split not in value:
+                raise ConfigError("C52", f"dataset.layout.{name}", f"no {name} for {split!r}", nearest(split, value))
         if len(size) != 2 or min(size) < 32:
             raise ConfigError(
                 "C54", "dataset.layout.size", f"{list(size)} is too small", "write [height, width], 32 or more"
@@ -72,9 +75,11 @@ class SyntheticTables:
         self.length = length[split] if isinstance(length, Mapping) else length
         self.size = (int(size[0]), int(size[1]))
         self.font_px = _range("font_px", font_px, 5)
-        self.form = Form(_range("rows", rows, 1), _range("columns", columns, 1), spans, empty, max(1, words), plain)
+        most = max(spans.values()) if isinstance(spans, Mapping) else spans
+        form = Form(_range("rows", rows, 1), _range("columns", columns, 1), most, empty, max(1, words), plain)
+        self.form = replace(form, spans=spans[split] if isinstance(spans, Mapping) else spans)
         content = (*table_content.CHARACTERS, *(() if plain else table_content.TAGS))
-        tokens = in_order(table_content.structure_tokens(self.form), content)
+        tokens = in_order(table_content.structure_tokens(form), content)
         self.labels: Mapping[str, Any] = {"table": tokens}
 
     def __len__(self) -> int:
