@@ -1,5 +1,6 @@
 """Settings that must stand before the libraries are imported, and the fixtures that many tests share."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -18,6 +19,12 @@ torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that take long are begun first, so that no process is left alone with one at the end."""
     items.sort(key=lambda item: item.get_closest_marker("early") is None)
+
+
+def pytest_collection_finish() -> None:
+    """The libraries stay to the end: the garbage collector need not walk through them again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -120,7 +120,7 @@ def _over_small_encoder(task: str, dims: int) -> Network:
 
     def built() -> Network:
         encoder = ConvEncoder((4, 6, 8, 10), (4, 2, 2, 2), spatial_dims=dims, in_chans=1)
-        return Network(encoder, {name: build(cfg) for name, cfg in _task_configs(task).items()}, LABELS)
+        return Network(encoder, {name: build(cfg) for name, cfg in _composed(f"task={task}").tasks.items()}, LABELS)
 
     try:
         with torch.device("meta"):
@@ -134,8 +134,9 @@ def _over_small_encoder(task: str, dims: int) -> Network:
 
 
 @cache
-def _task_configs(task: str) -> DictConfig:
-    return compose("train", [f"task={task}"]).tasks
+def _composed(*overrides: str) -> DictConfig:
+    """Not to be changed by who gets it."""
+    return compose("train", list(overrides))
 
 
 def in_turn(encoder: str) -> str:
@@ -151,8 +152,9 @@ def in_turn(encoder: str) -> str:
 
 
 def network_of(encoder: str, task: str, *overrides: str) -> tuple[DictConfig, Network]:
-    """The two together, and the configuration that says so."""
-    cfg = compose("train", [f"encoder={encoder}", f"task={task}", *overrides])
+    """The two together, and the configuration that says so; ``overrides`` are of the encoder."""
+    cfg = _composed(f"task={task}").copy()
+    cfg.encoder = _composed(f"encoder={encoder}", *overrides).encoder
     return cfg, make_network(cfg, LABELS)
 
 

@@ -161,11 +161,6 @@ def test_every_experiment_says_its_command_and_builds(experiment: str) -> None:
     assert all(isinstance(source, Source) for source in sources)
 
 
-@pytest.mark.parametrize("option", options("dataset"))
-def test_every_dataset_builds(option: str) -> None:
-    assert isinstance(build(composed(f"dataset={option}").dataset), Source)
-
-
 @pytest.mark.parametrize("option", options("inference"))
 def test_every_inference_gives_the_size_of_the_image(option: str) -> None:
     network = make_network(composed(f"inference={option}", "encoder=resnet18"), contract.LABELS).eval()

@@ -1,5 +1,6 @@
 """The dataset configurations: each can be built, and its augmentation applied."""
 
+from functools import cache
 from inspect import signature
 
 import numpy as np
@@ -16,6 +17,7 @@ SIZES = {2: ((96, 96), (360, 480), (33, 700)), 3: ((40, 40, 40), (5, 90, 200), (
 """As large as a crop, larger, and smaller along an axis."""
 
 
+@cache
 def config(name: str) -> DictConfig:
     return compose("train", [f"dataset={name}"]).dataset
 
@@ -36,7 +38,9 @@ def test_every_field_is_an_argument(name):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_augmentation(name, channels):
     cfg = config(name)
-    (augment,), rng = build(cfg).augment, np.random.default_rng(0)
+    source, rng = build(cfg), np.random.default_rng(0)
+    assert isinstance(source, Source)
+    (augment,) = source.augment
     for size in SIZES[3 if "augmenter" in cfg else 2]:
         sample = {
             "key": "a",
