@@ -12,6 +12,7 @@ from visionkit.datasets.transforms import Resize
 from visionkit.datasets.unbatch import prediction_of, sample_of
 from visionkit.decoders.cell_boxes import CellBoxes
 from visionkit.decoders.cell_columns import ColumnCTC
+from visionkit.decoders.cell_refiner import BoxRefiner
 from visionkit.decoders.cell_views import BoxView, WholeView
 from visionkit.decoders.edd import TableLSTM
 from visionkit.decoders.fpn import FPN
@@ -58,7 +59,7 @@ class TinyEncoder(nn.Module):
 
 
 def make(
-    decoder=LSTM, view=None, labels: TableTokens | None = LABELS, seed: int = 0, columns=None, **options
+    decoder=LSTM, view=None, labels: TableTokens | None = LABELS, seed: int = 0, columns=None, refine=None, **options
 ) -> Network:
     torch.manual_seed(seed)
     reader = partial(
@@ -70,6 +71,7 @@ def make(
         view=view or partial(BoxView, size=(2, 4), width=8),
         cells=decoder,
         columns=columns,
+        refine=refine,
     )
     settings = {"structure": greedy, "content": greedy, "code": HtmlCode(), "metrics": teds_metrics}
     settings |= {"max_structure": 40, "max_content": 5, **options}
@@ -152,6 +154,23 @@ def test_a_second_reading_of_cells_is_learnt_in_its_stage():
         if value.grad is not None and value.grad.any() and "tasks." in name
     }
     assert reached == {"neck", "view", "columns"}
+
+
+def test_boxes_are_judged_before_and_after_they_are_corrected():
+    batch, terms = batch_of(table(), table(1, 1)), []
+    network = make(refine=BoxRefiner).train()
+    reader = network.named_tasks["tables"].decoder
+    refiner = reader.refine
+    for refine in (None, refiner):
+        reader.refine = refine
+        terms.append(network.loss(batch)["tables"]["boxes"])
+    torch.testing.assert_close(terms[1], 2 * terms[0])  # at first nothing is corrected
+    torch.nn.init.constant_(refiner.correction.bias, 1000.0)
+    outputs = torch.zeros(1, 5, reader.structure.out_channels)
+    seen = torch.zeros(1, reader.neck.out_channels, 8, 8)
+    memory = reader.memory(seen, torch.ones(1, 16, 16, dtype=torch.bool))
+    _, (first, last), _ = reader.foretold(outputs, torch.tensor([[0, 2]]), memory, seen)
+    assert (last[..., :2] > first[..., :2] + 10).all()
 
 
 @pytest.mark.parametrize("code", CODES)

@@ -21,6 +21,7 @@ class TableReader(nn.Module):
         grid: called as ``grid(channels=, have=)``: the memory of the structure decoder.
         structure: called as ``structure(vocabulary=, channels=)``.
         boxes: called as ``boxes(queries=, channels=)``.
+        refine: called as ``refine(channels=)``: corrects the boxes; None leaves them as they are.
         view: called as ``view(channels=, memory=)``: what a cell decoder sees.
         cells: called as ``cells(vocabulary=, channels=, condition=)``.
         columns: called as ``columns(vocabulary=, view=)``: reads the cells a second time in training; None for nothing.
@@ -42,6 +43,7 @@ class TableReader(nn.Module):
         strides: Sequence[Stride],
         spatial_dims: int = 2,
         columns: Callable[..., Any] | None = None,
+        refine: Callable[..., Any] | None = None,
     ) -> None:
         super().__init__()
         require_pictures("reading tables", spatial_dims)
@@ -51,6 +53,7 @@ class TableReader(nn.Module):
         self.structure = structure(vocabulary=structure_tokens, channels=self.grid.out_channels)
         told = self.structure.out_channels
         self.boxes = boxes(queries=told, channels=self.grid.out_channels)
+        self.refine = None if refine is None else refine(channels=width)
         self.view = view(channels=width, memory=self.grid.out_channels)
         self.cells = cells(vocabulary=content_tokens, channels=self.view.out_channels, condition=told)
         self.columns = None if columns is None else columns(vocabulary=content_tokens, view=self.view)
@@ -73,11 +76,18 @@ class TableReader(nn.Module):
         return self.structure.trace(tokens, self.structure.start(memory.values, memory.valid))[0]
 
     def foretold(
-        self, outputs: Float[Tensor, "b t d"], opens: Int64[Tensor, "b m"], memory: Memory
-    ) -> tuple[Float[Tensor, "b m d"], Float[Tensor, "b m 4"], Float[Tensor, "b m"]]:
-        """Of the cells that are foretold at places ``opens``: the states there, boxes, logits that they are filled."""
+        self,
+        outputs: Float[Tensor, "b t d"],
+        opens: Int64[Tensor, "b m"],
+        memory: Memory,
+        seen: Float[Tensor, "b c h w"],
+    ) -> tuple[Float[Tensor, "b m d"], list[Float[Tensor, "b m 4"]], Float[Tensor, "b m"]]:
+        """Of the cells that are foretold at places ``opens``: the states there; boxes, and better ones if they are
+        corrected; logits that the cells are filled.
+        """
         told = outputs.gather(1, opens[..., None].expand(-1, -1, outputs.shape[2]))
-        return told, *self.boxes(told, memory)
+        boxes, filled = self.boxes(told, memory)
+        return told, [boxes] if self.refine is None else [boxes, self.refine(seen, boxes)], filled
 
     def cell_decoder(self, told: Float[Tensor, "s d"]) -> "Told":
         """The decoder of cells at which the structure decoder had these states."""

@@ -70,7 +70,7 @@ class TableDecoding:
         rows = decoded.rows()
         tokens = filled_up([[ids.begin, *row, ids.end] for row in rows]).clamp(min=0).to(seen.device)
         opens, is_cell = self._openings(rows, seen.device)
-        told, boxes, filled = decoder.foretold(decoder.trace(tokens[:, :-1], memory), opens, memory)
+        told, (*_, boxes), filled = decoder.foretold(decoder.trace(tokens[:, :-1], memory), opens, memory, seen)
         chosen = is_cell & (filled > 0)
         contents, log_probs = self._contents(decoder, seen, memory, told, boxes, chosen)
         slots = self._by_table(contents, chosen)

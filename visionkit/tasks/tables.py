@@ -102,16 +102,16 @@ class TableRecognition(nn.Module):
         targets = self.writer.targets(batch["table"], batch["key"], covered, seen.device)
         memory = self.decoder.memory(seen, _real(batch))
         outputs = self.decoder.trace(_taught(targets.structure, self.writer.structure.end), memory)
-        told, boxes, filled = self.decoder.foretold(outputs, targets.opens, memory)
+        told, boxes, filled = self.decoder.foretold(outputs, targets.opens, memory, seen)
         known = targets.filled & ~targets.boxes.isnan().any(-1)
         share = self.stages()
         terms = {
             "structure": share * token_cross_entropy(self.decoder.structure.head(outputs), targets.structure[:, 1:]),
-            "boxes": self.weights["boxes"] * box_loss(boxes[known], targets.boxes[known]),
+            "boxes": self.weights["boxes"] * sum(box_loss(guess[known], targets.boxes[known]) for guess in boxes),
             "filled": self.weights["filled"]
             * filled_cross_entropy(filled[targets.is_cell], targets.filled[targets.is_cell]),
         }
-        places = torch.where(known[..., None], targets.boxes, boxes.detach())
+        places = torch.where(known[..., None], targets.boxes, boxes[-1].detach())
         chosen, content = self._drawn(targets)
         readers = {"cells": self.decoder.cells, "columns": self.decoder.columns}
         if share < 1 and len(content):
