@@ -5,6 +5,9 @@ from dataclasses import dataclass, replace
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+from visionkit.layers.attention_recurrence import Recurrence, Weights, steps
 
 AttentionWeights = Float[Tensor, "b n"]
 
@@ -57,15 +60,17 @@ class RecurrentState:
     before: Int64[Tensor, "b"]
     """Tokens before the last step."""
     lengths: Int64[Tensor, "b"]
-    condition: Float[Tensor, "b d"] | None = None
-    """What is fed in at every step."""
+    asked: Float[Tensor, "b a"]
+    """What biases and condition add to every query."""
+    added: Float[Tensor, "b 4*h"]
+    """What they add to the gates."""
+    weights: Weights
 
     def select(self, rows: Int64[Tensor, "r"]) -> "RecurrentState":
         """The state of these sequences."""
         valid = None if self.valid is None else self.valid[rows]
-        condition = None if self.condition is None else self.condition[rows]
-        parts = (self.states[rows], self.before[rows], self.lengths[rows])
-        return RecurrentState(self.memory[rows], self.keys[rows], valid, *parts, condition)
+        parts = (self.states[rows], self.before[rows], self.lengths[rows], self.asked[rows], self.added[rows])
+        return RecurrentState(self.memory[rows], self.keys[rows], valid, *parts, self.weights)
 
     def rewind(self, lengths: Int64[Tensor, "b"]) -> "RecurrentState":
         """The state that each sequence had when it was so long. Raises ValueError for what was before the last step."""
@@ -82,6 +87,8 @@ class AttentionLSTM(nn.Module):
     """An LSTM whose input at each step is a token, what its last state attends to, and an optional condition
     (Xu et al. 2015, "Show, Attend and Tell", section 3.1.2).
 
+    Mixed precision does not reach it: hundreds of small steps gain nothing by it and add up its errors.
+
     Args:
         inputs: channels of a token's embedding.
         memory: channels of the memory.
@@ -92,7 +99,7 @@ class AttentionLSTM(nn.Module):
 
     def __init__(self, inputs: int, memory: int, hidden: int, attention: int, condition: int = 0) -> None:
         super().__init__()
-        self.out_channels = hidden + memory
+        self.sizes, self.out_channels = [inputs, memory, condition], hidden + memory
         self.attention = AdditiveAttention(hidden + condition, memory, attention)
         self.lstm = nn.LSTMCell(inputs + memory + condition, hidden)
         self.initial = nn.Linear(memory + condition, 2 * hidden)
@@ -104,31 +111,35 @@ class AttentionLSTM(nn.Module):
         condition: Float[Tensor, "b d"] | None = None,
     ) -> RecurrentState:
         """State before the first token, from the memory's mean and the condition."""
-        known = torch.ones_like(memory[..., :1]) if valid is None else valid[..., None].to(memory.dtype)
-        mean = (memory * known).sum(1) / known.sum(1).clamp(min=1)
-        first = self.initial(_joined(mean, condition))
-        hidden, cell = first.tanh().chunk(2, 1)
-        states = torch.cat([hidden, cell], 1)[:, None]
-        lengths = torch.zeros(len(memory), dtype=torch.long, device=memory.device)
-        return RecurrentState(memory, self.attention.keys(memory), valid, states, lengths, lengths, condition)
+        with torch.autocast(memory.device.type, enabled=False):
+            kind = self.initial.weight.dtype
+            memory = memory.to(kind)
+            told = memory.new_zeros(len(memory), self.sizes[2]) if condition is None else condition.to(kind)
+            known = torch.ones_like(memory[..., :1]) if valid is None else valid[..., None].to(kind)
+            mean = (memory * known).sum(1) / known.sum(1).clamp(min=1)
+            states = self.initial(torch.cat([mean, told], 1)).tanh()[:, None]
+            lengths = torch.zeros(len(memory), dtype=torch.long, device=memory.device)
+            _, of_memory, of_told = self.lstm.weight_ih.split(self.sizes, 1)
+            asks, asks_told = self.attention.query.weight.split([self.lstm.hidden_size, self.sizes[2]], 1)
+            asked = F.linear(told, asks_told, self.attention.query.bias)
+            added = F.linear(told, of_told, self.lstm.bias_ih + self.lstm.bias_hh)
+            weights = Weights(torch.cat([of_memory, self.lstm.weight_hh], 1), asks, self.attention.energy.weight[0])
+            keys = self.attention.keys(memory)
+        return RecurrentState(memory, keys, valid, states, lengths, lengths, asked, added, weights)
 
     def forward(
         self, inputs: Float[Tensor, "b k e"], state: RecurrentState
     ) -> tuple[Float[Tensor, "b k d"], RecurrentState]:
         """For each further token the new hidden state and, behind it, what was attended to; and the new state."""
         first = state.newest()
-        hidden, cell = first.chunk(2, 1)
-        outputs, states = [], [first]
-        for token in inputs.unbind(1):
-            query = _joined(hidden, state.condition)
-            context, _ = self.attention(query, state.keys, state.memory, state.valid)
-            hidden, cell = self.lstm(_joined(torch.cat([token, context], 1), state.condition), (hidden, cell))
-            outputs.append(torch.cat([hidden, context], 1))
-            states.append(torch.cat([hidden, cell], 1))
+        with torch.autocast(inputs.device.type, enabled=False):
+            known = F.linear(inputs.to(first.dtype), self.lstm.weight_ih[:, : self.sizes[0]]) + state.added[:, None]
+            read = (state.keys, state.memory, state.valid)
+            hidden, cell = first.chunk(2, 1)
+            if torch.is_grad_enabled():
+                hidden, cell, context = Recurrence.apply(known, state.asked, hidden, cell, *read, *state.weights)
+            else:
+                hidden, cell, context = steps(known, state.asked, (hidden, cell), *read, state.weights)[:3]
+        states = torch.cat([first[:, None], torch.cat([hidden, cell], 2)], 1)
         lengths = state.lengths + inputs.shape[1]
-        new = replace(state, states=torch.stack(states, 1), before=state.lengths, lengths=lengths)
-        return torch.stack(outputs, 1), new
-
-
-def _joined(value: Float[Tensor, "b c"], condition: Float[Tensor, "b d"] | None) -> Float[Tensor, "b e"]:
-    return value if condition is None else torch.cat([value, condition], 1)
+        return torch.cat([hidden, context], 2), replace(state, states=states, before=state.lengths, lengths=lengths)

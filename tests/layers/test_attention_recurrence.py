@@ -1,0 +1,81 @@
+"""The written-out gradient against autograd's, and the steps against torch's own LSTM cell."""
+
+import pytest
+import torch
+
+from visionkit.layers.attention_recurrence import Recurrence, Weights, steps
+
+NAMES = ("inputs", "asked", "hidden", "cell", "keys", "memory", "gates", "query", "energy")
+
+
+def parts(length: int, sequences: int = 3, dtype: torch.dtype = torch.float64) -> dict[str, torch.Tensor]:
+    """5 channels of memory, 4 of state, 6 in which they are compared, 7 places."""
+    torch.manual_seed(length)
+    b = sequences
+    shapes = [(b, length, 16), (b, 6), (b, 4), (b, 4), (b, 7, 6), (b, 7, 5), (16, 9), (6, 4), (6,)]
+    return {name: torch.randn(shape, dtype=dtype) for name, shape in zip(NAMES, shapes, strict=True)}
+
+
+def plain(values: dict[str, torch.Tensor], valid: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+    v = values
+    weights = Weights(v["gates"], v["query"], v["energy"])
+    return steps(v["inputs"], v["asked"], (v["hidden"], v["cell"]), v["keys"], v["memory"], valid, weights)[:3]
+
+
+def quick(values: dict[str, torch.Tensor], valid: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+    v = dict(values)
+    first = [v.pop(name) for name in NAMES[:6]]
+    return Recurrence.apply(*first, valid, *v.values())
+
+
+MASK = torch.tensor([[True] * 7, [True, False, True, True, False, False, False], [False] * 7])
+
+
+@pytest.mark.parametrize("valid", [None, MASK])
+@pytest.mark.parametrize("length", [1, 2, 9])
+def test_values_and_gradients_are_those_of_autograd(length, valid):
+    found = []
+    for function in (plain, quick):
+        values = {name: value.requires_grad_() for name, value in parts(length).items()}
+        outputs = function(values, valid)
+        torch.manual_seed(1)
+        total = sum((output * torch.randn_like(output)).sum() for output in outputs)
+        found.append((outputs, torch.autograd.grad(total, list(values.values()))))
+    torch.testing.assert_close(*found)
+
+
+def test_one_output_alone_has_its_gradient():
+    for place in range(3):
+        values = {name: value.requires_grad_() for name, value in parts(3).items()}
+        assert torch.autograd.gradcheck(
+            lambda *given, place=place: quick(dict(zip(NAMES, given, strict=True)), MASK)[place], tuple(values.values())
+        )
+
+
+def test_a_step_is_that_of_an_lstm_cell():
+    values = parts(4)
+    cell = torch.nn.LSTMCell(5, 4).double()
+    with torch.no_grad():
+        cell.weight_ih.copy_(values["gates"][:, :5])
+        cell.weight_hh.copy_(values["gates"][:, 5:])
+        cell.bias_ih.zero_()
+        hidden, memory_cell = values["hidden"], values["cell"]
+        hiddens, cells, contexts = plain(values, MASK)
+        for step in range(4):
+            cell.bias_hh.zero_()
+            expected = []
+            for row in range(3):
+                cell.bias_hh.copy_(values["inputs"][row, step])
+                one = slice(row, row + 1)
+                expected.append(cell(contexts[one, step], (hidden[one], memory_cell[one])))
+            hidden, memory_cell = (torch.cat(pieces) for pieces in zip(*expected, strict=True))
+            torch.testing.assert_close(hidden, hiddens[:, step])
+            torch.testing.assert_close(memory_cell, cells[:, step])
+
+
+def test_no_sequences():
+    values = {name: value.requires_grad_() for name, value in parts(3, sequences=0).items()}
+    hidden, _, context = quick(values, None)
+    assert hidden.shape == (0, 3, 4)
+    (hidden.sum() + context.sum()).backward()
+    assert all(value.grad is not None and not value.grad.any() for value in values.values())

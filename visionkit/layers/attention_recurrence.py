@@ -1,0 +1,141 @@
+"""The steps of an LSTM that reads a memory by additive attention, and their gradient.
+
+Autograd would keep some twenty operations of every step and add up the gradient of each weight step by step; written
+out, what belongs to the weights is one product of matrices for all steps.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+class Weights(NamedTuple):
+    """What a step multiplies by."""
+
+    gates: Float[Tensor, "4*h c+h"]
+    """From what is attended to and the hidden state to the gates i, f, g, o."""
+    query: Float[Tensor, "a h"]
+    energy: Float[Tensor, " a"]
+
+
+class Steps(NamedTuple):
+    """What ``k`` steps of ``b`` sequences came to."""
+
+    hidden: Float[Tensor, "b k h"]
+    cell: Float[Tensor, "b k h"]
+    context: Float[Tensor, "b k c"]
+    """What was attended to."""
+    attention: Float[Tensor, "b k n"]
+    gates: Float[Tensor, "b k 4*h"]
+
+
+def steps(
+    inputs: Float[Tensor, "b k 4*h"],
+    asked: Float[Tensor, "b a"],
+    state: tuple[Float[Tensor, "b h"], Float[Tensor, "b h"]],
+    keys: Float[Tensor, "b n a"],
+    memory: Float[Tensor, "b n c"],
+    valid: Bool[Tensor, "b n"] | None,
+    weights: Weights,
+    compared: list[Float[Tensor, "b n a"]] | None = None,
+) -> Steps:
+    """The recurrence, step by step.
+
+    Args:
+        inputs: what the tokens and the biases add to the gates.
+        asked: what the query is at every step, besides what the hidden state asks.
+        state: hidden state and cell before the first step.
+        keys, memory, valid: what is attended to; nothing valid is read evenly.
+        weights: of the step.
+        compared: is given what became of keys and query at each step.
+    """
+    hidden, cell = state
+    made: list[tuple[Tensor, ...]] = []
+    hole = None if valid is None else ~valid
+    for token in inputs.unbind(1):
+        query = torch.addmm(asked, hidden, weights.query.T)
+        inner = torch.tanh(keys + query[:, None])
+        if compared is not None:
+            compared.append(inner)
+        scores = inner @ weights.energy
+        if hole is not None:
+            scores = scores.masked_fill(hole, torch.finfo(scores.dtype).min)
+        attention = scores.softmax(1)
+        context = torch.bmm(attention[:, None], memory)[:, 0]
+        raw = torch.addmm(token, torch.cat([context, hidden], 1), weights.gates.T)
+        i, f, g, o = raw.chunk(4, 1)
+        i, f, g, o = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
+        cell = f * cell + i * g
+        hidden = o * cell.tanh()
+        made.append((hidden, cell, context, attention, torch.cat([i, f, g, o], 1)))
+    return Steps(*(torch.stack(parts, 1) for parts in zip(*made, strict=True)))
+
+
+class Recurrence(torch.autograd.Function):
+    """``steps`` with its gradient written out: gives hidden states, cells and what was attended to."""
+
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, asked: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
+        """Takes ``steps``' arguments one by one."""
+        hidden, cell, keys, memory, valid, *weights = rest
+        compared: list[Tensor] = []
+        done = steps(inputs, asked, (hidden, cell), keys, memory, valid, Weights(*weights), compared)
+        ctx.save_for_backward(hidden, cell, memory, valid, *weights, *done, *compared)
+        return done.hidden, done.cell, done.context
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_hiddens: Tensor, d_cells: Tensor, d_contexts: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        """Backward through time; the gradients of weights and memory are taken of all steps together."""
+        hidden, cell, memory, valid, *rest = ctx.saved_tensors
+        weights, done, compared = Weights(*rest[:3]), Steps(*rest[3:8]), rest[8:]
+        channels, hole = memory.shape[2], None if valid is None else ~valid
+        before = torch.cat([hidden[:, None], done.hidden[:, :-1]], 1)
+        cells = torch.cat([cell[:, None], done.cell], 1)
+        slopes = _slopes(done.gates, cells)
+        d_hidden, d_cell, d_energy = (torch.zeros_like(value) for value in (hidden, cell, weights.energy))
+        curved = memory.new_zeros(*memory.shape[:2], len(d_energy))
+        made: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+        for step in reversed(range(done.hidden.shape[1])):
+            d_hidden = d_hidden + d_hiddens[:, step]
+            through, of_cell, of_output, kept = (slope[:, step] for slope in slopes)
+            d_cell = d_cell + d_cells[:, step] + d_hidden * through
+            d_gates = torch.cat([d_cell.repeat(1, 3) * of_cell, d_hidden * of_output], 1)
+            d_cell = d_cell * kept
+            d_context, d_hidden = (d_gates @ weights.gates).split([channels, hidden.shape[1]], 1)
+            d_context = d_context + d_contexts[:, step]
+            d_scores = _through_softmax(done.attention[:, step], torch.bmm(memory, d_context[..., None])[..., 0])
+            if hole is not None:
+                d_scores = d_scores.masked_fill(hole, 0.0)
+            d_energy = d_energy + torch.bmm(d_scores[:, None], compared[step])[:, 0].sum(0)
+            squares = compared[step].square()
+            curved.addcmul_(d_scores[..., None], squares)
+            d_query = d_scores.sum(1, keepdim=True) - torch.bmm(d_scores[:, None], squares)[:, 0]
+            d_query = d_query * weights.energy
+            d_hidden = torch.addmm(d_hidden, d_query, weights.query)
+            made.append((d_gates, d_query, d_context, d_scores))
+        d_gates, d_query, d_context, d_scores = (torch.stack(parts[::-1], 1) for parts in zip(*made, strict=True))
+        d_keys = (d_scores.sum(1)[..., None] - curved) * weights.energy
+        d_memory = torch.bmm(done.attention.transpose(1, 2), d_context)
+        flat = d_gates.flatten(0, 1).T
+        by_gates = torch.cat([flat @ done.context.flatten(0, 1), flat @ before.flatten(0, 1)], 1)
+        by_query = d_query.flatten(0, 1).T @ before.flatten(0, 1)
+        start = (d_hidden, d_cell)
+        return d_gates, d_query.sum(1), *start, d_keys, d_memory, None, by_gates, by_query, d_energy
+
+
+def _slopes(gates: Float[Tensor, "b k 4*h"], cells: Float[Tensor, "b k1 h"]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """At every step what a hidden state owes to its cell, a cell to i, f, g, a hidden state to o, and a cell to the one
+    before it.
+    """
+    i, f, g, o = gates.chunk(4, 2)
+    seen = cells[:, 1:].tanh()
+    of_cell = torch.cat([g * i * (1 - i), cells[:, :-1] * f * (1 - f), i * (1 - g.square())], 2)
+    return o * (1 - seen.square()), of_cell, seen * o * (1 - o), f
+
+
+def _through_softmax(shares: Float[Tensor, "b n"], gradient: Float[Tensor, "b n"]) -> Float[Tensor, "b n"]:
+    return shares * (gradient - (shares * gradient).sum(1, keepdim=True))
