@@ -79,3 +79,18 @@ def test_no_sequences_at_all(begun):
     outputs, after = lstm(inputs[none], state.select(none))
     assert outputs.shape == (0, 9, lstm.out_channels)
     assert after.lengths.shape == (0,)
+
+
+@pytest.mark.parametrize("condition", [0, 2])
+def test_mixed_precision_changes_nothing(condition):
+    torch.manual_seed(0)
+    lstm = AttentionLSTM(inputs=3, memory=4, hidden=5, attention=6, condition=condition)
+    memory, told, inputs = torch.randn(3, 7, 4), torch.randn(3, condition), torch.randn(3, 9, 3)
+    found = []
+    for mixed in (False, True):
+        lstm.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            outputs, _ = lstm(inputs, lstm.start(memory, None, told))
+        outputs.sum().backward()
+        found.append([outputs, *(value.grad for value in lstm.parameters())])
+    assert all(torch.equal(exact, mixed) for exact, mixed in zip(*found, strict=True))

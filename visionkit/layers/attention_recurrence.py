@@ -4,6 +4,7 @@ Autograd would keep some twenty operations of every step and add up the gradient
 out, what belongs to the weights is one product of matrices for all steps.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -88,43 +89,68 @@ class Recurrence(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, d_hiddens: Tensor, d_cells: Tensor, d_contexts: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         """Backward through time; the gradients of weights and memory are taken of all steps together."""
         hidden, cell, memory, valid, *rest = ctx.saved_tensors
-        weights, done, compared = Weights(*rest[:3]), Steps(*rest[3:8]), rest[8:]
-        channels, hole = memory.shape[2], None if valid is None else ~valid
-        before = torch.cat([hidden[:, None], done.hidden[:, :-1]], 1)
-        cells = torch.cat([cell[:, None], done.cell], 1)
-        slopes = _slopes(done.gates, cells)
-        d_hidden, d_cell, d_energy = (torch.zeros_like(value) for value in (hidden, cell, weights.energy))
-        curved = memory.new_zeros(*memory.shape[:2], len(d_energy))
-        made: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
-        for step in reversed(range(done.hidden.shape[1])):
-            d_hidden = d_hidden + d_hiddens[:, step]
-            through, of_cell, of_output, kept = (slope[:, step] for slope in slopes)
-            d_cell = d_cell + d_cells[:, step] + d_hidden * through
-            d_gates = torch.cat([d_cell.repeat(1, 3) * of_cell, d_hidden * of_output], 1)
-            d_cell = d_cell * kept
-            d_context, d_hidden = (d_gates @ weights.gates).split([channels, hidden.shape[1]], 1)
-            d_context = d_context + d_contexts[:, step]
-            d_scores = _through_softmax(done.attention[:, step], torch.bmm(memory, d_context[..., None])[..., 0])
-            if hole is not None:
-                d_scores = d_scores.masked_fill(hole, 0.0)
-            d_energy = d_energy + torch.bmm(d_scores[:, None], compared[step])[:, 0].sum(0)
-            squares = compared[step].square()
-            curved.addcmul_(d_scores[..., None], squares)
-            d_query = d_scores.sum(1, keepdim=True) - torch.bmm(d_scores[:, None], squares)[:, 0]
-            d_query = d_query * weights.energy
-            d_hidden = torch.addmm(d_hidden, d_query, weights.query)
-            made.append((d_gates, d_query, d_context, d_scores))
-        d_gates, d_query, d_context, d_scores = (torch.stack(parts[::-1], 1) for parts in zip(*made, strict=True))
-        d_keys = (d_scores.sum(1)[..., None] - curved) * weights.energy
+        weights, done = Weights(*rest[:3]), Steps(*rest[3:8])
+        back = _backwards((hidden, cell), memory, valid, weights, done, rest[8:], gradients)
+        d_gates, d_query, d_scores, d_context = back.steps
+        before = torch.cat([hidden[:, None], done.hidden[:, :-1]], 1).flatten(0, 1)
+        d_keys = (d_scores.sum(1)[..., None] - back.curved) * weights.energy
         d_memory = torch.bmm(done.attention.transpose(1, 2), d_context)
         flat = d_gates.flatten(0, 1).T
-        by_gates = torch.cat([flat @ done.context.flatten(0, 1), flat @ before.flatten(0, 1)], 1)
-        by_query = d_query.flatten(0, 1).T @ before.flatten(0, 1)
-        start = (d_hidden, d_cell)
-        return d_gates, d_query.sum(1), *start, d_keys, d_memory, None, by_gates, by_query, d_energy
+        of_gates = torch.cat([flat @ done.context.flatten(0, 1), flat @ before], 1)
+        of_query = d_query.flatten(0, 1).T @ before
+        of_weights = (of_gates, of_query, back.energy)
+        return d_gates, d_query.sum(1), *back.state, d_keys, d_memory, None, *of_weights
+
+
+class _Back(NamedTuple):
+    state: tuple[Tensor, Tensor]
+    """Gradients of the first hidden state and cell."""
+    curved: Float[Tensor, "b n a"]
+    """Of the keys before the energy, less what the scores' gradients sum to."""
+    energy: Float[Tensor, " a"]
+    steps: list[Tensor]
+    """Gradients at every step of gates, queries, scores, and what was attended to."""
+
+
+def _backwards(
+    state: tuple[Tensor, Tensor],
+    memory: Tensor,
+    valid: Tensor | None,
+    weights: Weights,
+    done: Steps,
+    compared: Sequence[Tensor],
+    gradients: Sequence[Tensor],
+) -> _Back:
+    """From the last step to the first."""
+    d_hiddens, d_cells, d_contexts = gradients
+    slopes = _slopes(done.gates, torch.cat([state[1][:, None], done.cell], 1))
+    d_hidden, d_cell, d_energy = (torch.zeros_like(value) for value in (*state, weights.energy))
+    curved = memory.new_zeros(*memory.shape[:2], len(d_energy))
+    made: list[tuple[Tensor, ...]] = []
+    for step in reversed(range(done.hidden.shape[1])):
+        through, of_cell, of_output, kept = (slope[:, step] for slope in slopes)
+        d_hidden = d_hidden + d_hiddens[:, step]
+        d_cell = d_cell + d_cells[:, step] + d_hidden * through
+        d_gates = torch.cat([d_cell.repeat(1, 3) * of_cell, d_hidden * of_output], 1)
+        d_cell = d_cell * kept
+        d_context, d_hidden = (d_gates @ weights.gates).split([memory.shape[2], d_hidden.shape[1]], 1)
+        d_context = d_context + d_contexts[:, step]
+        shares, wanted = done.attention[:, step], torch.bmm(memory, d_context[..., None])[..., 0]
+        d_scores = shares * (wanted - (shares * wanted).sum(1, keepdim=True))
+        if valid is not None:
+            d_scores = d_scores.masked_fill(~valid, 0.0)
+        row, squares = d_scores[:, None], compared[step].square()
+        d_energy = d_energy + torch.bmm(row, compared[step])[:, 0].sum(0)
+        curved.addcmul_(d_scores[..., None], squares)
+        d_query = (row.sum(2) - torch.bmm(row, squares)[:, 0]) * weights.energy
+        d_hidden = torch.addmm(d_hidden, d_query, weights.query)
+        made.append((d_gates, d_query, d_scores, d_context))
+    return _Back(
+        (d_hidden, d_cell), curved, d_energy, [torch.stack(parts[::-1], 1) for parts in zip(*made, strict=True)]
+    )
 
 
 def _slopes(gates: Float[Tensor, "b k 4*h"], cells: Float[Tensor, "b k1 h"]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -135,7 +161,3 @@ def _slopes(gates: Float[Tensor, "b k 4*h"], cells: Float[Tensor, "b k1 h"]) -> 
     seen = cells[:, 1:].tanh()
     of_cell = torch.cat([g * i * (1 - i), cells[:, :-1] * f * (1 - f), i * (1 - g.square())], 2)
     return o * (1 - seen.square()), of_cell, seen * o * (1 - o), f
-
-
-def _through_softmax(shares: Float[Tensor, "b n"], gradient: Float[Tensor, "b n"]) -> Float[Tensor, "b n"]:
-    return shares * (gradient - (shares * gradient).sum(1, keepdim=True))
