@@ -209,6 +209,13 @@ def test_every_code_of_tables_is_learnt_and_travels_in_a_bundle(option: str, tmp
     check_a_bundle(cfg, network, tmp_path)
 
 
+def test_boxes_that_are_corrected_travel_in_a_bundle(tmp_path: Path) -> None:
+    cfg = composed("+task/tables@tasks.tables.decoder.refine=_refine", "task=tables/edd_boxes", "encoder=resnet18")
+    network = make_network(cfg, contract.LABELS)
+    check_a_step(cfg, network)
+    check_a_bundle(cfg, network, tmp_path)
+
+
 @pytest.mark.parametrize("option", options("metrics"))
 def test_every_set_of_metrics_is_switched_on_by_one_word(option: str) -> None:
     network = make_network(

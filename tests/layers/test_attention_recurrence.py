@@ -73,6 +73,20 @@ def test_a_step_is_that_of_an_lstm_cell():
             torch.testing.assert_close(memory_cell, cells[:, step])
 
 
+def test_what_is_attended_to_is_the_formula_written_out():
+    """softmax(energy . tanh(keys + asked + query hidden)), with the hidden state before each step."""
+    v = parts(3)
+    hiddens, _, contexts = plain(v, MASK)
+    for row in range(3):
+        places = [place for place in range(7) if MASK[row, place]] or list(range(7))  # nothing valid is read evenly
+        for step in range(3):
+            hidden = hiddens[row, step - 1] if step else v["hidden"][row]
+            asked = v["asked"][row] + v["query"] @ hidden
+            scores = torch.stack([(v["keys"][row, place] + asked).tanh() @ v["energy"] for place in places])
+            shares = scores.exp() / scores.exp().sum() if MASK[row].any() else torch.full((7,), 1 / 7).double()
+            torch.testing.assert_close(contexts[row, step], shares @ v["memory"][row, places], check_dtype=False)
+
+
 def test_no_sequences():
     values = {name: value.requires_grad_() for name, value in parts(3, sequences=0).items()}
     hidden, _, context = quick(values, None)
