@@ -1,36 +1,9 @@
-"""Additive attention against the formula written out, and the LSTM's state against running it from the start."""
+"""The LSTM's state against running it from the start."""
 
 import pytest
 import torch
 
-from visionkit.layers.additive_attention import AdditiveAttention, AttentionLSTM
-
-
-def test_same_as_written_out():
-    torch.manual_seed(0)
-    attention = AdditiveAttention(3, 4, 5).double()
-    query, memory = torch.randn(2, 3).double(), torch.randn(2, 6, 4).double()
-    valid = torch.tensor([[True] * 6, [True, False, True, True, False, False]])
-    context, weights = attention(query, attention.keys(memory), memory, valid)
-    for row in range(2):
-        places = [place for place in range(6) if valid[row, place]]
-        scores = []
-        for place in places:
-            inner = attention.query.weight @ query[row] + attention.query.bias
-            inner = inner + attention.memory.weight @ memory[row, place]
-            scores.append(attention.energy.weight[0] @ inner.tanh())
-        shares = torch.stack(scores).exp()
-        shares = shares / shares.sum()
-        torch.testing.assert_close(weights[row, places], shares)
-        torch.testing.assert_close(context[row], sum(s * memory[row, p] for s, p in zip(shares, places, strict=True)))
-    assert float(weights[~valid].abs().sum()) == 0
-
-
-def test_nothing_valid_is_read_evenly():
-    attention = AdditiveAttention(3, 4, 5)
-    memory = torch.randn(1, 6, 4)
-    context, _ = attention(torch.randn(1, 3), attention.keys(memory), memory, torch.zeros(1, 6, dtype=torch.bool))
-    torch.testing.assert_close(context, memory.mean(1))
+from visionkit.layers.additive_attention import AttentionLSTM
 
 
 @pytest.fixture(params=[0, 2])

@@ -9,11 +9,10 @@ from torch.nn import functional as F
 
 from visionkit.layers.attention_recurrence import Recurrence, Weights, steps
 
-AttentionWeights = Float[Tensor, "b n"]
-
 
 class AdditiveAttention(nn.Module):
-    """``softmax(v . tanh(W query + U memory))`` over the places of a memory (Bahdanau et al. 2015, appendix A.1.2).
+    """The weights of ``softmax(v . tanh(W query + U memory))`` over the places of a memory (Bahdanau et al. 2015,
+    appendix A.1.2); ``attention_recurrence`` computes it.
 
     Args:
         query: channels of the query.
@@ -30,20 +29,6 @@ class AdditiveAttention(nn.Module):
     def keys(self, memory: Float[Tensor, "b n c"]) -> Float[Tensor, "b n a"]:
         """What of the score depends on the memory alone, so that it is computed once for all steps."""
         return self.memory(memory)
-
-    def forward(
-        self,
-        query: Float[Tensor, "b q"],
-        keys: Float[Tensor, "b n a"],
-        memory: Float[Tensor, "b n c"],
-        valid: Bool[Tensor, "b n"] | None = None,
-    ) -> tuple[Float[Tensor, "b c"], AttentionWeights]:
-        """The memory's mean by the weights, and the weights; a memory with no valid place is read evenly."""
-        scores = self.energy(torch.tanh(keys + self.query(query)[:, None]))[..., 0]
-        if valid is not None:
-            scores = scores.masked_fill(~valid, torch.finfo(scores.dtype).min)
-        weights = scores.softmax(1)
-        return torch.bmm(weights[:, None], memory)[:, 0], weights
 
 
 @dataclass(frozen=True)
