@@ -1,8 +1,10 @@
 """Settings that must stand before the libraries are imported, and the fixtures that many tests share."""
 
+import copy
 import gc
 import os
 from pathlib import Path
+from typing import Any
 
 os.environ["WANDB_MODE"] = "offline"
 os.environ["WANDB_SILENT"] = "true"
@@ -12,8 +14,26 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
+
+def parse_once() -> None:
+    """A file of the configuration is parsed once for all tests: they compose hundreds."""
+    load, known = OmegaConf.load, {}
+
+    def load_copy(file: Any) -> Any:
+        name = Path(getattr(file, "name", file)).resolve()
+        key = (name, name.stat().st_mtime_ns)
+        if key not in known:
+            known[key] = load(file)
+        return copy.deepcopy(known[key])
+
+    OmegaConf.load = staticmethod(load_copy)
+
+
+parse_once()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -39,16 +39,15 @@ def test_every_file_opens_with_its_description(path: Path) -> None:
 
 
 def quick_encoders() -> list:  # type: ignore[type-arg]
-    """All; of a class with many configurations, every fourth is enough for the quick tests."""
+    """All; of the configurations of one class the last, and every eighth before it, are enough for the quick tests."""
     configs = {name: yaml.safe_load((conf_dir() / f"encoder/{name}.yaml").read_text()) for name in options("encoder")}
     kinds = {name: str(cfg.get("_target_", cfg.get("defaults"))) for name, cfg in configs.items()}
-    counts, seen = Counter(kinds.values()), Counter[str]()
+    seen = Counter[str]()
     found = []
-    for name, kind in kinds.items():
-        quick = counts[kind] < 6 or seen[kind] % 4 == 0
+    for name, kind in reversed(kinds.items()):
+        found.append(pytest.param(name, marks=pytest.mark.slow if seen[kind] % 8 else ()))
         seen[kind] += 1
-        found.append(pytest.param(name, marks=() if quick else pytest.mark.slow))
-    return found
+    return found[::-1]
 
 
 @pytest.mark.parametrize("encoder", quick_encoders())
@@ -209,8 +208,10 @@ def test_every_code_of_tables_is_learnt_and_travels_in_a_bundle(option: str, tmp
     check_a_bundle(cfg, network, tmp_path)
 
 
-def test_boxes_that_are_corrected_travel_in_a_bundle(tmp_path: Path) -> None:
-    cfg = composed("+task/tables@tasks.tables.decoder.refine=_refine", "task=tables/edd_boxes", "encoder=resnet18")
+@pytest.mark.parametrize("part", ["refine", "places"])
+def test_further_parts_of_table_readers_travel_in_a_bundle(part: str, tmp_path: Path) -> None:
+    word = f"+task/tables@tasks.tables.decoder.{part}=_{part}"
+    cfg = composed(word, "task=tables/edd_boxes", "encoder=resnet18")
     network = make_network(cfg, contract.LABELS)
     check_a_step(cfg, network)
     check_a_bundle(cfg, network, tmp_path)

@@ -1,12 +1,13 @@
 """What volumes can be like: each is read, trained on with a finite loss, evaluated and predicted on its own grid."""
 
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
 import torch
+from omegaconf import DictConfig
 from volume_trees import image, labels, write
 
 from visionkit.config import build, compose
@@ -38,9 +39,14 @@ CASES = {
 }
 
 
+@cache
+def composed() -> DictConfig:
+    return compose("train", ["dataset=nifti_folder", "dataset.augment.patch.size=[16,16,16]"]).dataset
+
+
 def source(root: Path, **layout) -> Source:
-    cfg = compose("train", ["dataset=nifti_folder", f"dataset.root={root}", "dataset.augment.patch.size=[16,16,16]"])
-    cfg = cfg.dataset
+    cfg = composed().copy()
+    cfg.root = str(root)
     for key, value in layout.items():
         cfg.layout[key] = value
     return build(cfg)

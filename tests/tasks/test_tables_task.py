@@ -16,6 +16,7 @@ from visionkit.decoders.cell_refiner import BoxRefiner
 from visionkit.decoders.cell_views import BoxView, WholeView
 from visionkit.decoders.edd import TableLSTM
 from visionkit.decoders.fpn import FPN
+from visionkit.decoders.table_places import PlacedDecoder
 from visionkit.decoders.table_reader import TableReader
 from visionkit.decoders.table_transformer import TableTransformer
 from visionkit.errors import ConfigError
@@ -59,7 +60,14 @@ class TinyEncoder(nn.Module):
 
 
 def make(
-    decoder=LSTM, view=None, labels: TableTokens | None = LABELS, seed: int = 0, columns=None, refine=None, **options
+    decoder=LSTM,
+    view=None,
+    labels: TableTokens | None = LABELS,
+    seed: int = 0,
+    columns=None,
+    refine=None,
+    places=None,
+    **options,
 ) -> Network:
     torch.manual_seed(seed)
     reader = partial(
@@ -72,6 +80,7 @@ def make(
         cells=decoder,
         columns=columns,
         refine=refine,
+        places=places,
     )
     settings = {"structure": greedy, "content": greedy, "code": HtmlCode(), "metrics": teds_metrics}
     settings |= {"max_structure": 40, "max_content": 5, **options}
@@ -201,6 +210,20 @@ def test_any_procedure_over_the_step_interface_decodes(structure):
     if structure is speculative:
         assert torch.equal(found["table"], want["table"])
     assert found["text_confidence"].shape == (2,)
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("decoder", [LSTM, TRANSFORMER])
+def test_rows_and_columns_are_told_in_training_and_in_any_search(code, decoder):
+    options = {"places": PlacedDecoder, "code": code}
+    network, drafted = make(decoder, **options).train(), make(decoder, structure=speculative, **options).eval()
+    sum(network.loss(batch_of(table(), table(1, 3)))["tables"].values()).backward()
+    assert float(network.named_tasks["tables"].decoder.structure.added.weight.grad.abs().max()) > 0
+    image = torch.rand(2, 3, 16, 24)
+    network.load_state_dict(drafted.state_dict())  # with the statistics of before the step
+    with torch.no_grad():
+        found, want = (one.eval().predict({"image": image})["tables"]["table"] for one in (drafted, network))
+    assert torch.equal(found, want)
 
 
 def test_predictions_have_boxes_of_filled_cells_in_pixels():

@@ -45,6 +45,9 @@ def test_codes_are_inverted_and_find_the_cells(code) -> None:
         tokens = code.encode(structure)
         assert code.decode(tokens) == structure
         assert sum(token in code.cell_tokens for token in tokens) == len(grid.spans)
+        assert sum(token in code.row_tokens for token in tokens) == structure.count("<tr>")
+        places = grid.rows * grid.columns if isinstance(code, OtslCode) else len(grid.spans)
+        assert sum(token in code.column_tokens for token in tokens) == places
         labels = collect([Table(structure, ())])
         assert set(tokens) <= set(code.vocabulary(labels))
     assert code.decode(code.encode(())) == ()

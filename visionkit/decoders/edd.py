@@ -52,10 +52,11 @@ class TableLSTM(nn.Module):
         return self.lstm.start(memory, valid, told)
 
     def trace(
-        self, tokens: Int64[Tensor, "b k"], state: RecurrentState
+        self, tokens: Int64[Tensor, "b k"], state: RecurrentState, added: Float[Tensor, "b k e"] | None = None
     ) -> tuple[Float[Tensor, "b k d"], RecurrentState]:
-        """As ``step``, but what the logits are computed from."""
-        return self.lstm(self.embedding(tokens), state)
+        """As ``step``, but what the logits are computed from; ``added`` goes to the tokens' embeddings."""
+        known = self.embedding(tokens)
+        return self.lstm(known if added is None else known + added, state)
 
     def step(
         self, tokens: Int64[Tensor, "b k"], state: RecurrentState

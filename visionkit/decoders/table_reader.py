@@ -1,11 +1,13 @@
 """Reading a table: structure, boxes and contents of its cells from the feature maps of any encoder."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
+from visionkit.decoders.table_places import Moves
 from visionkit.layers.dims import require_pictures
 from visionkit.layers.grid_memory import Memory
 from visionkit.layers.strides import per_axis
@@ -20,12 +22,15 @@ class TableReader(nn.Module):
         neck: makes one map of the encoder's, called as any ``Decoder``.
         grid: called as ``grid(channels=, have=)``: the memory of the structure decoder.
         structure: called as ``structure(vocabulary=, channels=)``.
+        places: called as ``places(structure, moves=, vocabulary=, channels=)`` in place of ``structure``, as
+            ``PlacedDecoder``; None leaves the counting of rows to the structure decoder.
         boxes: called as ``boxes(queries=, channels=)``.
         refine: called as ``refine(channels=)``: corrects the boxes; None leaves them as they are.
         view: called as ``view(channels=, memory=)``: what a cell decoder sees.
         cells: called as ``cells(vocabulary=, channels=, condition=)``.
         columns: called as ``columns(vocabulary=, view=)``: reads the cells a second time in training; None for nothing.
         structure_tokens, content_tokens: sizes of the vocabularies.
+        moves: the structure's tokens that lead to a new row or cell.
         channels, strides, spatial_dims: what the encoder offers.
     """
 
@@ -39,17 +44,21 @@ class TableReader(nn.Module):
         cells: Callable[..., Any],
         structure_tokens: int,
         content_tokens: int,
+        moves: Moves,
         channels: Sequence[int],
         strides: Sequence[Stride],
         spatial_dims: int = 2,
         columns: Callable[..., Any] | None = None,
         refine: Callable[..., Any] | None = None,
+        places: Callable[..., Any] | None = None,
     ) -> None:
         super().__init__()
         require_pictures("reading tables", spatial_dims)
         self.neck = neck(channels=channels, strides=strides, spatial_dims=spatial_dims)
         width = self.neck.out_channels
         self.grid = grid(channels=width, have=self.neck.stride)
+        if places is not None:
+            structure = partial(places, structure, moves=moves)
         self.structure = structure(vocabulary=structure_tokens, channels=self.grid.out_channels)
         told = self.structure.out_channels
         self.boxes = boxes(queries=told, channels=self.grid.out_channels)

@@ -67,11 +67,12 @@ class TableTransformer(nn.Module):
         return TransformerState(Progress(lengths), caches, Memory(keys, values, mask, list(range(len(memory)))))
 
     def trace(
-        self, tokens: Int64[Tensor, "b k"], state: TransformerState
+        self, tokens: Int64[Tensor, "b k"], state: TransformerState, added: Float[Tensor, "b k e"] | None = None
     ) -> tuple[Float[Tensor, "b k d"], TransformerState]:
-        """As ``step``, but what the logits are computed from."""
+        """As ``step``, but what the logits are computed from; ``added`` goes to the tokens' embeddings."""
         place = state.progress.place(tokens.shape[1])
         x = self.embedding(tokens) * self.out_channels**0.5
+        x = x if added is None else x + added
         x = self.dropout(x + sinusoids(place.positions, self.out_channels).to(x.dtype))
         for index, (layer, cache) in enumerate(zip(self.layers, state.caches, strict=True)):
             x = layer(x, cache, place, state.memory, index)

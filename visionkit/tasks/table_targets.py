@@ -1,12 +1,13 @@
 """Tables as numbers: the ids of their tokens, where cells open, what is in them and where they are."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from visionkit.decoders.table_places import Moves
 from visionkit.errors import ConfigError
 from visionkit.labels import Cell, Table, TableTokens
 from visionkit.losses.tables import centred
@@ -74,7 +75,8 @@ class TableWriter:
     def __init__(self, labels: TableTokens, code: StructureCode, max_structure: int, max_content: int) -> None:
         self.code, self.max_structure, self.max_content = code, max_structure, max_content
         self.structure, self.content = Ids(code.vocabulary(labels)), Ids(labels.content)
-        self.cell_ids = [index for index, token in enumerate(self.structure.tokens) if token in code.cell_tokens]
+        self.cell_ids = self._ids_of(code.cell_tokens)
+        self.moves = Moves(self._ids_of(code.row_tokens), self._ids_of(code.column_tokens))
 
     def targets(
         self, tables: Sequence[Table], keys: Sequence[str], covered: tuple[float, float], device: torch.device
@@ -117,6 +119,9 @@ class TableWriter:
         except TableFault:
             return Table((), ())
         return Table(tokens, tuple(Cell(balanced(self.content.decode(content))) for content in contents))
+
+    def _ids_of(self, tokens: Collection[str]) -> list[int]:
+        return [index for index, token in enumerate(self.structure.tokens) if token in tokens]
 
     def _ids(self, table: Table, key: str) -> list[int]:
         try:

@@ -89,7 +89,9 @@ class TableRecognition(nn.Module):
         self.writer = TableWriter(labels, code, max_structure, max_content)
         self.decoding = TableDecoding(self.writer, labels, structure, content)
         sizes = {"structure_tokens": self.writer.structure.size, "content_tokens": self.writer.content.size}
-        self.decoder = decoder(**sizes, channels=channels, strides=strides, spatial_dims=spatial_dims)
+        self.decoder = decoder(
+            **sizes, moves=self.writer.moves, channels=channels, strides=strides, spatial_dims=spatial_dims
+        )
 
     def forward(self, features: Features, size: Sequence[int]) -> Float[Tensor, "b c h w"]:
         """The map that tables are read from; it covers the padded picture."""

@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple, Protocol
 
 from visionkit.labels import Table, TableTokens
 from visionkit.text.grammar import Grammar
-from visionkit.text.otsl import NEW, PLACES, OtslGrammar, from_otsl, to_otsl
+from visionkit.text.otsl import NEW, PLACES, ROW_END, OtslGrammar, from_otsl, to_otsl
 from visionkit.text.table_grid import MARKS, SECTIONS, span_of
 
 _ORDER = (
@@ -34,6 +34,10 @@ class StructureCode(Protocol):
 
     cell_tokens: ClassVar[frozenset[str]]
     """The k-th of these tokens in a sequence is where the k-th cell stands."""
+    row_tokens: ClassVar[frozenset[str]]
+    """Each of these leads to the next row."""
+    column_tokens: ClassVar[frozenset[str]]
+    """Each of these leads on in its row."""
 
     def encode(self, structure: Sequence[str]) -> tuple[str, ...]:
         """PubTabNet's tokens in this code. Raises TableFault where it cannot express them."""
@@ -52,6 +56,8 @@ class HtmlCode:
     """PubTabNet's own tokens: ``<td>``, ``</td>``, and ``<td``, attributes, ``>``, ``</td>`` for a cell that spans."""
 
     cell_tokens: ClassVar[frozenset[str]] = frozenset({"<td>", ">"})
+    row_tokens: ClassVar[frozenset[str]] = frozenset({"<tr>"})
+    column_tokens: ClassVar[frozenset[str]] = cell_tokens
 
     def encode(self, structure: Sequence[str]) -> tuple[str, ...]:
         """The tokens themselves."""
@@ -74,6 +80,8 @@ class MergedCode:
     """Cells as one token (``<td></td>``) or, where they span, with ``></td>`` (TableMASTER, arXiv 2105.01848)."""
 
     cell_tokens: ClassVar[frozenset[str]] = frozenset({"<td></td>", "></td>"})
+    row_tokens: ClassVar[frozenset[str]] = frozenset({"<tr>"})
+    column_tokens: ClassVar[frozenset[str]] = cell_tokens
 
     def encode(self, structure: Sequence[str]) -> tuple[str, ...]:
         """Merges what opens a cell with its end, which always follows."""
@@ -97,6 +105,8 @@ class OtslCode:
     """OTSL with sections; only for rectangular tables."""
 
     cell_tokens: ClassVar[frozenset[str]] = frozenset({NEW})
+    row_tokens: ClassVar[frozenset[str]] = frozenset({ROW_END})
+    column_tokens: ClassVar[frozenset[str]] = frozenset(PLACES) - row_tokens
 
     def encode(self, structure: Sequence[str]) -> tuple[str, ...]:
         """Raises TableFault where the table is no rectangle."""
