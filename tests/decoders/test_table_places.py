@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from visionkit.decoders.edd import TableLSTM
-from visionkit.decoders.table_places import Moves, PlacedDecoder, moved
+from visionkit.decoders.table_places import PlacedDecoder, moved
 from visionkit.decoders.table_transformer import TableTransformer
+from visionkit.text.table_tokens import Moves
 
 ROW, CELL, OTHER = 0, 1, 2
 

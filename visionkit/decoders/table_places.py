@@ -1,21 +1,15 @@
 """A structure decoder that is told in which row and column of the table it writes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from visionkit.layers.positions import sinusoids
-
-
-class Moves(NamedTuple):
-    """Ids of the tokens that move on by a row or by a cell."""
-
-    rows: Sequence[int] = ()
-    cells: Sequence[int] = ()
+from visionkit.text.table_tokens import Moves
 
 
 @dataclass(frozen=True)
@@ -54,7 +48,7 @@ class PlacedDecoder(nn.Module):
 
     Args:
         decoder: called as ``decoder(vocabulary=, channels=)``; has ``embedding``, and ``trace`` takes what is added.
-        moves: which tokens lead to the next row or cell.
+        moves: which tokens lead to the next row, and on in a row.
         vocabulary: number of tokens.
         channels: of the memory.
         waves: sines and cosines of each of the two numbers.
@@ -86,7 +80,7 @@ class PlacedDecoder(nn.Module):
     def trace(self, tokens: Int64[Tensor, "b k"], state: PlacedState) -> tuple[Float[Tensor, "b k d"], PlacedState]:
         """As ``step``, but what the logits are computed from."""
         first = state.newest()
-        places = moved(first, self.rows[tokens], self.cells[tokens])  # type: ignore[index]
+        places = moved(first, self.rows[tokens], self.columns[tokens])  # type: ignore[index]
         added = self.added(sinusoids(places, self.waves).flatten(2).to(self.added.weight.dtype))
         outputs, inner = self.decoder.trace(tokens, state.inner, added)
         return outputs, PlacedState(inner, torch.cat([first[:, None], places], 1), state.lengths)

@@ -7,10 +7,10 @@ from typing import Any
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from visionkit.decoders.table_places import Moves
 from visionkit.layers.dims import require_pictures
 from visionkit.layers.grid_memory import Memory
 from visionkit.layers.strides import per_axis
+from visionkit.text.table_tokens import Moves
 from visionkit.types import Decoder, Features, Stride
 
 

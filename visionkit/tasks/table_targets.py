@@ -7,14 +7,13 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from visionkit.decoders.table_places import Moves
 from visionkit.errors import ConfigError
 from visionkit.labels import Cell, Table, TableTokens
 from visionkit.losses.tables import centred
 from visionkit.text.batches import filled_up
 from visionkit.text.table_grid import TableFault
 from visionkit.text.table_html import plain_text
-from visionkit.text.table_tokens import StructureCode
+from visionkit.text.table_tokens import Moves, StructureCode
 
 
 class Ids:

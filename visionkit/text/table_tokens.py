@@ -29,6 +29,13 @@ _ORDER = (
 _MERGED = {"<td>": ("<td></td>",), ">": ("></td>",), "</td>": ()}
 
 
+class Moves(NamedTuple):
+    """Ids of the tokens that lead to the next row, or on in a row."""
+
+    rows: Sequence[int] = ()
+    columns: Sequence[int] = ()
+
+
 class StructureCode(Protocol):
     """One way to write the structure of a table."""
 
