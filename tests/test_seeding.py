@@ -1,6 +1,4 @@
-import subprocess
-import sys
-
+import forked
 import numpy as np
 import torch
 
@@ -8,9 +6,8 @@ from visionkit.seeding import fold, generator, order, seed_model
 
 
 def test_fold_is_the_same_in_another_process() -> None:
-    code = "from visionkit.seeding import fold; print(fold(7, 'key', 3))"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert int(out.stdout) == fold(7, "key", 3)
+    done = forked.program("from visionkit.seeding import fold; print(fold(7, 'key', 3))")
+    assert int(done.stdout) == fold(7, "key", 3)
 
 
 def test_fold_tells_places_apart() -> None:

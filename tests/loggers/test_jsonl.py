@@ -1,11 +1,9 @@
 import json
 import math
-import os
-import signal
-import subprocess
-import sys
+import time
 from pathlib import Path
 
+import forked
 import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -118,15 +116,18 @@ def test_a_full_disk_is_one_line(tmp_path):
 
 def test_history_survives_kill_9(tmp_path):
     program = (
-        "import itertools, sys\nfrom visionkit.loggers.jsonl import JsonlLogger\n"
+        "import itertools\nfrom visionkit.loggers.jsonl import JsonlLogger\n"
         f"logger = JsonlLogger({str(tmp_path)!r})\n"
         "for step in itertools.count():\n    logger.log_metrics({'a': step / 7}, step)\n"
         "    if step == 50: print('ready', flush=True)\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "ready\n"
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    said = tmp_path / "stdout"
+    said.touch()
+    process = forked.start_program(program, tmp_path)
+    while process.is_alive() and said.read_text() != "ready\n":
+        time.sleep(0.01)
+    process.kill()
+    process.join()
     rows = read_history(tmp_path / "metrics.jsonl")
     assert len(rows) > 50
     assert [row["step"] for row in rows] == list(range(len(rows)))

@@ -1,10 +1,10 @@
 import json
 import os
 import struct
-import subprocess
 import sys
 from pathlib import Path
 
+import forked
 import numpy as np
 import pytest
 import wandb
@@ -152,8 +152,8 @@ def test_an_offline_run_begins_with_one_line(tmp_path):
         "logger.finish()\n"
     )
     environment = {name: value for name, value in os.environ.items() if name != "WANDB_SILENT"}
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
-    assert done.stderr == ""
+    done = forked.program(program, environment)
+    assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"W&B run: {tmp_path / 'run' / 'wandb' / 'offline-run-'}")
     assert done.stdout.count("\n") == 1
 
