@@ -55,7 +55,13 @@ def test_metrics_equal_those_of_one_process(length: int, two: Path, tmp_path: Pa
 
 def test_two_processes_train_through_the_command_and_leave_one_run(tmp_path: Path) -> None:
     words = ["experiment=segmentation/quickstart", "encoder.model=test_resnet", "callbacks=default", "~callbacks.ema"]
-    words += ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=null"]
+    words += [
+        "+tasks.segmentation.decoder.widths=[16,8]",
+        "trainer=ddp",
+        "trainer.accelerator=cpu",
+        "trainer.devices=2",
+        "trainer.precision=null",
+    ]
     words += ["trainer.max_epochs=1", "trainer.check_val_every_n_epoch=1", "dataset.batch_size=4", "logger=local"]
     words += ["dataset.layout.length={train: 18, val: 3, test: 5}", "run=run"]
     done = forked.train(tmp_path, *words)

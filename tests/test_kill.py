@@ -18,6 +18,7 @@ def words(folder: Path, workers: int) -> list[str]:
     options = {
         "experiment": "segmentation/quickstart",
         "encoder.model": "test_resnet",
+        "+tasks.segmentation.decoder.widths": "[16, 8]",
         "dataset.layout.length": "{train: 64, val: 8, test: 8}",
         "dataset.layout.size": "48",
         "dataset.batch_size": "8",
