@@ -19,7 +19,7 @@ def parts(length: int, sequences: int = 3, dtype: torch.dtype = torch.float64) -
 def plain(values: dict[str, torch.Tensor], valid: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
     v = values
     weights = Weights(v["gates"], v["query"], v["energy"])
-    return steps(v["inputs"], v["asked"], (v["hidden"], v["cell"]), v["keys"], v["memory"], valid, weights)[:3]
+    return steps(v["inputs"], v["asked"], (v["hidden"], v["cell"]), v["keys"], v["memory"], valid, weights)[:4]
 
 
 def quick(values: dict[str, torch.Tensor], valid: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
@@ -45,7 +45,7 @@ def test_values_and_gradients_are_those_of_autograd(length, valid):
 
 
 def test_one_output_alone_has_its_gradient():
-    for place in range(3):
+    for place in range(4):
         values = {name: value.requires_grad_() for name, value in parts(3).items()}
         assert torch.autograd.gradcheck(
             lambda *given, place=place: quick(dict(zip(NAMES, given, strict=True)), MASK)[place], tuple(values.values())
@@ -60,7 +60,7 @@ def test_a_step_is_that_of_an_lstm_cell():
         cell.weight_hh.copy_(values["gates"][:, 5:])
         cell.bias_ih.zero_()
         hidden, memory_cell = values["hidden"], values["cell"]
-        hiddens, cells, contexts = plain(values, MASK)
+        hiddens, cells, contexts, _ = plain(values, MASK)
         for step in range(4):
             cell.bias_hh.zero_()
             expected = []
@@ -76,7 +76,7 @@ def test_a_step_is_that_of_an_lstm_cell():
 def test_what_is_attended_to_is_the_formula_written_out():
     """softmax(energy . tanh(keys + asked + query hidden)), with the hidden state before each step."""
     v = parts(3)
-    hiddens, _, contexts = plain(v, MASK)
+    hiddens, _, contexts, _ = plain(v, MASK)
     for row in range(3):
         places = [place for place in range(7) if MASK[row, place]] or list(range(7))  # nothing valid is read evenly
         for step in range(3):
@@ -89,7 +89,7 @@ def test_what_is_attended_to_is_the_formula_written_out():
 
 def test_no_sequences():
     values = {name: value.requires_grad_() for name, value in parts(3, sequences=0).items()}
-    hidden, _, context = quick(values, None)
+    hidden, _, context, _ = quick(values, None)
     assert hidden.shape == (0, 3, 4)
     (hidden.sum() + context.sum()).backward()
     assert all(value.grad is not None and not value.grad.any() for value in values.values())

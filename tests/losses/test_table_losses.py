@@ -7,14 +7,29 @@ import torch
 from torchvision.ops import generalized_box_iou_loss
 
 from visionkit.errors import ConfigError
+from visionkit.layers.grid_memory import centres
 from visionkit.losses.tables import (
     Stages,
+    attention_loss,
     box_loss,
     centred,
     corners,
     filled_cross_entropy,
     generalized_iou,
 )
+
+
+def test_attention_counts_where_it_touches_the_box():
+    places = centres(2, 4)  # of 0.25 x 0.5
+    boxes = torch.tensor([[0.125, 0.25, 0.1, 0.1], [0.75, 0.5, 0.1, 0.2], [0.3, 0.9, 0.0, 0.0]])
+    even = torch.full((3, 8), 1 / 8)
+    want = -sum(math.log(share / 8 + 1e-6) for share in (1, 4, 1)) / 3
+    assert float(attention_loss(even, boxes, places)) == pytest.approx(want)
+    aimed = torch.zeros(3, 8)
+    aimed[0, 0], aimed[1, 7], aimed[2, 5] = 1, 1, 1
+    assert float(attention_loss(aimed, boxes, places)) == pytest.approx(0, abs=1e-5)
+    assert math.isfinite(attention_loss(aimed.flip(1), boxes, places))
+    assert float(attention_loss(even[:0], boxes[:0], places)) == 0
 
 
 def some_boxes(count: int) -> torch.Tensor:

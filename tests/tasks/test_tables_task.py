@@ -165,6 +165,25 @@ def test_a_second_reading_of_cells_is_learnt_in_its_stage():
     assert reached == {"neck", "view", "columns"}
 
 
+def test_the_structure_decoder_learns_to_look_at_the_cells():
+    network, terms = make(places=PlacedDecoder, weights={"attention": 1.0}).train(), []
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
+    for _ in range(120):
+        terms.append(network.loss(batch_of(table(3, 3), table(1, 1)))["tables"]["attention"])
+        optimizer.zero_grad()
+        terms[-1].backward()
+        optimizer.step()
+    assert float(terms[-1]) < 0.5 * float(terms[0])
+    assert float(network.loss(batch_of(table(box=False), EMPTY))["tables"]["attention"]) == 0
+
+
+def test_a_decoder_that_does_not_say_how_it_attends_cannot_be_told_how():
+    network = make(TRANSFORMER, weights={"attention": 0.1})
+    with pytest.raises(ConfigError) as caught:
+        network.loss(batch_of(table()))
+    assert caught.value.code == "C216"
+
+
 def test_boxes_are_judged_before_and_after_they_are_corrected():
     batch, terms = batch_of(table(), table(1, 1)), []
     network = make(refine=BoxRefiner).train()

@@ -27,6 +27,11 @@ class PlacedState:
         """Tokens of each sequence."""
         return self.inner.lengths
 
+    @property
+    def attention(self) -> Float[Tensor, "b k n"] | None:
+        """How the tokens of the last step attended to the memory, if the decoder says so."""
+        return getattr(self.inner, "attention", None)
+
     def select(self, rows: Int64[Tensor, "r"]) -> "PlacedState":
         """The state of these sequences."""
         return PlacedState(self.inner.select(rows), self.places[rows], self.before[rows])

@@ -80,9 +80,14 @@ class TableReader(nn.Module):
         """What the structure decoder reads."""
         return self.grid(seen, valid)
 
-    def trace(self, tokens: Int64[Tensor, "b t"], memory: Memory) -> Float[Tensor, "b t d"]:
-        """States of the structure decoder after each token, from the begin on."""
-        return self.structure.trace(tokens, self.structure.start(memory.values, memory.valid))[0]
+    def trace(
+        self, tokens: Int64[Tensor, "b t"], memory: Memory
+    ) -> tuple[Float[Tensor, "b t d"], Float[Tensor, "b t n"] | None]:
+        """States of the structure decoder after each token, from the begin on, and how it attended to the memory there,
+        if it says so.
+        """
+        outputs, state = self.structure.trace(tokens, self.structure.start(memory.values, memory.valid))
+        return outputs, getattr(state, "attention", None)
 
     def foretold(
         self,

@@ -50,6 +50,8 @@ class RecurrentState:
     added: Float[Tensor, "b 4*h"]
     """What they add to the gates."""
     weights: Weights
+    attention: Float[Tensor, "b k n"] | None = None
+    """How the tokens of the last step attended to the memory."""
 
     def select(self, rows: Int64[Tensor, "r"]) -> "RecurrentState":
         """The state of these sequences."""
@@ -122,9 +124,12 @@ class AttentionLSTM(nn.Module):
             read = (state.keys, state.memory, state.valid)
             hidden, cell = first.chunk(2, 1)
             if torch.is_grad_enabled():
-                hidden, cell, context = Recurrence.apply(known, state.asked, hidden, cell, *read, *state.weights)
+                hidden, cell, context, attention = Recurrence.apply(
+                    known, state.asked, hidden, cell, *read, *state.weights
+                )
             else:
-                hidden, cell, context = steps(known, state.asked, (hidden, cell), *read, state.weights)[:3]
+                hidden, cell, context, attention = steps(known, state.asked, (hidden, cell), *read, state.weights)[:4]
         states = torch.cat([first[:, None], torch.cat([hidden, cell], 2)], 1)
         lengths = state.lengths + inputs.shape[1]
-        return torch.cat([hidden, context], 2), replace(state, states=states, before=state.lengths, lengths=lengths)
+        after = {"states": states, "before": state.lengths, "lengths": lengths, "attention": attention}
+        return torch.cat([hidden, context], 2), replace(state, **after)

@@ -76,16 +76,16 @@ def steps(
 
 
 class Recurrence(torch.autograd.Function):
-    """``steps`` with its gradient written out: gives hidden states, cells and what was attended to."""
+    """``steps`` with its gradient written out: gives hidden states, cells, what was attended to, and the weights."""
 
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, asked: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
+    def forward(ctx: Any, inputs: Tensor, asked: Tensor, *rest: Any) -> tuple[Tensor, ...]:  # type: ignore[override]
         """Takes ``steps``' arguments one by one."""
         hidden, cell, keys, memory, valid, *weights = rest
         compared: list[Tensor] = []
         done = steps(inputs, asked, (hidden, cell), keys, memory, valid, Weights(*weights), compared)
         ctx.save_for_backward(hidden, cell, memory, valid, *weights, *done, *compared)
-        return done.hidden, done.cell, done.context
+        return done[:4]
 
     @staticmethod
     @once_differentiable
@@ -125,7 +125,7 @@ def _backwards(
     gradients: Sequence[Tensor],
 ) -> _Back:
     """From the last step to the first."""
-    d_hiddens, d_cells, d_contexts = gradients
+    d_hiddens, d_cells, d_contexts, d_attentions = gradients
     slopes = _slopes(done.gates, torch.cat([state[1][:, None], done.cell], 1))
     d_hidden, d_cell, d_energy = (torch.zeros_like(value) for value in (*state, weights.energy))
     curved = memory.new_zeros(*memory.shape[:2], len(d_energy))
@@ -138,7 +138,10 @@ def _backwards(
         d_cell = d_cell * kept
         d_context, d_hidden = (d_gates @ weights.gates).split([memory.shape[2], d_hidden.shape[1]], 1)
         d_context = d_context + d_contexts[:, step]
-        shares, wanted = done.attention[:, step], torch.bmm(memory, d_context[..., None])[..., 0]
+        shares, wanted = (
+            done.attention[:, step],
+            torch.bmm(memory, d_context[..., None])[..., 0] + d_attentions[:, step],
+        )
         d_scores = shares * (wanted - (shares * wanted).sum(1, keepdim=True))
         if valid is not None:
             d_scores = d_scores.masked_fill(~valid, 0.0)

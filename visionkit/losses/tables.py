@@ -49,6 +49,22 @@ def box_loss(boxes: Float[Tensor, "n 4"], truth: Float[Tensor, "n 4"], iou: floa
     return apart.sum() / max(1, len(boxes))
 
 
+def attention_loss(
+    attention: Float[Tensor, "k n"], boxes: Float[Tensor, "k 4"], places: Float[Tensor, "n 2"]
+) -> Float[Tensor, ""]:
+    """Mean over boxes (centre x, y, width, height in shares) of minus the logarithm of the attention that falls into
+    each; 0 for no boxes.
+
+    Args:
+        attention: shares that sum to 1.
+        boxes: each takes in the places that it touches, so that none is without.
+        places: x, y of the centres of a grid in shares; the first is half a place from both borders.
+    """
+    touched = ((places - boxes[:, None, :2]).abs() <= boxes[:, None, 2:] / 2 + places[0]).all(2)
+    inside = (attention * touched).sum(1)
+    return -(inside + 1e-6).log().sum() / max(1, len(boxes))
+
+
 class Stages(nn.Module):
     """The structure's share of the loss of structure and cells, by the step of the training (EDD trains the structure
     alone first).

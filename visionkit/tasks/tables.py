@@ -11,8 +11,9 @@ from torchmetrics import MetricCollection
 
 from visionkit.errors import ConfigError
 from visionkit.labels import TableTokens
+from visionkit.layers.grid_memory import Memory
 from visionkit.losses.sequence import token_cross_entropy
-from visionkit.losses.tables import Stages, box_loss, filled_cross_entropy
+from visionkit.losses.tables import Stages, attention_loss, box_loss, filled_cross_entropy
 from visionkit.metrics.teds.teds import scores
 from visionkit.tasks import table_panels
 from visionkit.tasks.options import check_monitor
@@ -38,12 +39,14 @@ class TableRecognition(nn.Module):
         max_structure: tokens of a structure at most, its end included; what is longer is learnt and read up to there.
         max_content: the same of a cell.
         stages: the structure's share of the loss of structure and cells in the course of the training.
-        weights: of ``boxes``, of ``filled``, whether a cell holds anything, and of ``columns``, the second reading.
+        weights: of ``boxes``, of ``filled``, whether a cell holds anything, of ``columns``, the second reading, and of
+            ``attention``, which should lie in the box of the cell that is foretold.
         cells_per_step: cells of a batch that are learnt from in a step, drawn anew in each; None for all.
         monitor: metric that checkpoints are compared by.
 
     Raises ConfigError: C210 the dataset has no tables, C211 a table that the code cannot express, C212 the monitored
-    metric does not exist, C213 a length below 2, C215 an unknown weight.
+    metric does not exist, C213 a length below 2, C215 an unknown weight,
+    C216 a weight of attention for a structure decoder that does not say how it attends.
     """
 
     target: ClassVar[str] = "table"
@@ -76,12 +79,10 @@ class TableRecognition(nn.Module):
             if length < 2:
                 raise ConfigError("C213", f"task.{name}", f"{length} tokens hold nothing", "give 2 or more")
         self.labels, self.cells_per_step = labels, cells_per_step
-        known = {"boxes": 1.0, "filled": 1.0, "columns": 0.5}
+        known = {"boxes": 1.0, "filled": 1.0, "columns": 0.5, "attention": 0.0}
         self.weights = {**known, **(weights or {})}
         if wrong := sorted(set(self.weights) - set(known)):
-            raise ConfigError(
-                "C215", f"task.weights.{wrong[0]}", "there is no such term", f"give {' and '.join(known)}"
-            )
+            raise ConfigError("C215", f"task.weights.{wrong[0]}", "there is no such term", f"give {', '.join(known)}")
         self.metrics = metrics(labels)
         self.monitor = monitor or Monitor("teds", "max")
         check_monitor(self.monitor.metric, self.metrics, "C212")
@@ -103,7 +104,7 @@ class TableRecognition(nn.Module):
         covered = self.decoder.covered(seen)
         targets = self.writer.targets(batch["table"], batch["key"], covered, seen.device)
         memory = self.decoder.memory(seen, _real(batch))
-        outputs = self.decoder.trace(_taught(targets.structure, self.writer.structure.end), memory)
+        outputs, attention = self.decoder.trace(_taught(targets.structure, self.writer.structure.end), memory)
         told, boxes, filled = self.decoder.foretold(outputs, targets.opens, memory, seen)
         known = targets.filled & ~targets.boxes.isnan().any(-1)
         share = self.stages()
@@ -113,6 +114,8 @@ class TableRecognition(nn.Module):
             "filled": self.weights["filled"]
             * filled_cross_entropy(filled[targets.is_cell], targets.filled[targets.is_cell]),
         }
+        if self.weights["attention"]:
+            terms["attention"] = self.weights["attention"] * self._attention_loss(attention, targets, known, memory)
         places = torch.where(known[..., None], targets.boxes, boxes[-1].detach())
         chosen, content = self._drawn(targets)
         readers = {"cells": self.decoder.cells, "columns": self.decoder.columns}
@@ -150,6 +153,22 @@ class TableRecognition(nn.Module):
     def draw(self, sample: Sample, prediction: Prediction | None = None) -> UInt8[np.ndarray, "h w 3"]:
         """The picture with the cells' boxes, the table that was read and the true one, as far as they are there."""
         return table_panels.row(sample, prediction)
+
+    def _attention_loss(
+        self,
+        attention: Float[Tensor, "b t n"] | None,
+        targets: TableTargets,
+        known: Bool[Tensor, "b m"],
+        memory: Memory,
+    ) -> Float[Tensor, ""]:
+        """Where a cell is foretold, the structure decoder should look at it."""
+        if attention is None:
+            fix = "leave it at 0, or take the decoder of task=tables/edd"
+            raise ConfigError(
+                "C216", "task.weights.attention", "this structure decoder does not say how it attends", fix
+            )
+        rows, cells = known.nonzero(as_tuple=True)
+        return attention_loss(attention[rows, targets.opens[rows, cells]], targets.boxes[known], memory.places)
 
     def _cell_loss(
         self,
