@@ -16,6 +16,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from visionkit.config import conf_dir
+
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
@@ -24,11 +26,12 @@ def parse_once() -> None:
     load, known = OmegaConf.load, {}
 
     def load_copy(file: Any) -> Any:
-        name = Path(getattr(file, "name", file)).resolve()
-        key = (name, name.stat().st_mtime_ns)
-        if key not in known:
-            known[key] = load(file)
-        return copy.deepcopy(known[key])
+        name = str(getattr(file, "name", ""))  # of an open file, as Hydra gives it
+        if not name.startswith(f"{conf_dir()}{os.sep}"):
+            return load(file)
+        if name not in known:
+            known[name] = load(file)
+        return copy.deepcopy(known[name])
 
     OmegaConf.load = staticmethod(load_copy)
 
