@@ -28,7 +28,7 @@ READERS = {
 }
 
 
-@pytest.mark.parametrize("name", [pytest.param("columns", marks=pytest.mark.slow), "tokens"])
+@pytest.mark.parametrize("name", READERS)
 def test_lines_of_any_size_and_number(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     encoder = CRNN((2, 4, 4, 6), (1, 1, 1, 1), 5)
@@ -43,8 +43,7 @@ def test_lines_of_any_size_and_number(name: str, tmp_path: Path) -> None:
             assert np.abs(found - network(image)["handwriting"].numpy()).max() <= 1e-4
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("right_to_left", [False, True])
+@pytest.mark.parametrize("right_to_left", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_lines_in_rows_of_any_size_and_number(right_to_left: bool, tmp_path: Path) -> None:
     torch.manual_seed(0)
     body = ConvEncoder((4, 6), (4, 2), spatial_dims=2, in_chans=1)

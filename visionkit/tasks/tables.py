@@ -29,8 +29,8 @@ class TableRecognition(nn.Module):
     """A table reader, its losses and metrics.
 
     Args:
-        decoder: called as ``decoder(structure_tokens=, content_tokens=, channels=, strides=, spatial_dims=)``; a
-            ``TableReader`` of ``visionkit.decoders``.
+        decoder: called as ``decoder(structure_tokens=, content_tokens=, moves=, channels=, strides=, spatial_dims=)``;
+            a ``TableReader`` of ``visionkit.decoders``.
         structure, content: procedures that decode structures and cells.
         channels, strides, spatial_dims: what the encoder offers.
         labels: the dataset's tokens.

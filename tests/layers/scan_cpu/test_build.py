@@ -15,7 +15,6 @@ CODE = "import sys, pathlib; from visionkit.layers.scan_cpu import build; build.
 needs_kernel = pytest.mark.skipif(build.library() is None, reason="no C++ compiler")
 
 
-@pytest.mark.slow
 @needs_kernel
 def test_processes_at_once_make_one_library_and_leave_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "build").mkdir()
