@@ -1,8 +1,8 @@
 """Settings that must stand before the libraries are imported, and the fixtures that many tests share."""
 
-import copy
 import gc
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from omegaconf import OmegaConf
 from visionkit.config import conf_dir
 
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+gc.disable()  # until all tests are imported: nothing of that will be freed
 
 
 def parse_once() -> None:
@@ -30,8 +31,8 @@ def parse_once() -> None:
         if not name.startswith(f"{conf_dir()}{os.sep}"):
             return load(file)
         if name not in known:
-            known[name] = load(file)
-        return copy.deepcopy(known[name])
+            known[name] = pickle.dumps(load(file))
+        return pickle.loads(known[name])  # copies three times as fast as deepcopy
 
     OmegaConf.load = staticmethod(load_copy)
 
@@ -48,6 +49,7 @@ def pytest_collection_finish() -> None:
     """The libraries stay to the end: the garbage collector need not walk through them again and again."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
