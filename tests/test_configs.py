@@ -208,10 +208,8 @@ def test_every_code_of_tables_is_learnt_and_travels_in_a_bundle(option: str, tmp
     check_a_bundle(cfg, network, tmp_path)
 
 
-@pytest.mark.parametrize("part", ["refine", "places"])
-def test_further_parts_of_table_readers_travel_in_a_bundle(part: str, tmp_path: Path) -> None:
-    word = f"+task/tables@tasks.tables.decoder.{part}=_{part}"
-    cfg = composed(word, "task=tables/edd_boxes", "encoder=resnet18")
+def test_places_of_table_readers_travel_in_a_bundle(tmp_path: Path) -> None:
+    cfg = composed("+task/tables@tasks.tables.decoder.places=_places", "task=tables/edd_boxes", "encoder=resnet18")
     network = make_network(cfg, contract.LABELS)
     check_a_step(cfg, network)
     check_a_bundle(cfg, network, tmp_path)

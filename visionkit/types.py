@@ -172,6 +172,14 @@ class DecodingState(Protocol):
         """The state that each sequence had when it was so long: how drafted tokens are taken back."""
 
 
+@runtime_checkable
+class AttendingState(Protocol):
+    """A ``DecodingState`` that says what was looked at."""
+
+    attention: Float[Tensor, "b k n"] | None
+    """Of each token of the last step over the memory; None where no step was made, or the decoder does not say."""
+
+
 class SequenceDecoder(Protocol):
     """The step interface that ``generation/`` works over: tables, lines and formulas alike.
 

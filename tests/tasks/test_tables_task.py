@@ -12,7 +12,6 @@ from visionkit.datasets.transforms import Resize
 from visionkit.datasets.unbatch import prediction_of, sample_of
 from visionkit.decoders.cell_boxes import CellBoxes
 from visionkit.decoders.cell_columns import ColumnCTC
-from visionkit.decoders.cell_refiner import BoxRefiner
 from visionkit.decoders.cell_views import BoxView, WholeView
 from visionkit.decoders.edd import TableLSTM
 from visionkit.decoders.fpn import FPN
@@ -65,7 +64,6 @@ def make(
     labels: TableTokens | None = LABELS,
     seed: int = 0,
     columns=None,
-    refine=None,
     places=None,
     **options,
 ) -> Network:
@@ -79,7 +77,6 @@ def make(
         view=view or partial(BoxView, size=(2, 4), width=8),
         cells=decoder,
         columns=columns,
-        refine=refine,
         places=places,
     )
     settings = {"structure": greedy, "content": greedy, "code": HtmlCode(), "metrics": teds_metrics}
@@ -177,28 +174,27 @@ def test_the_structure_decoder_learns_to_look_at_the_cells():
     assert float(network.loss(batch_of(table(box=False), EMPTY))["tables"]["attention"]) == 0
 
 
+@pytest.mark.parametrize(("share", "training", "same"), [(1.0, True, True), (0.0, True, False), (1.0, False, False)])
+def test_cells_are_read_where_the_reader_places_them_as_if_their_boxes_were_not_known(share, training, same):
+    network, terms = make(foretold_boxes=share, view=partial(BoxView, jitter=0.0)).train(training), []
+    for box in (True, False):
+        torch.manual_seed(1)  # of the dropout
+        terms.append(network.loss(batch_of(table(box=box)))["tables"]["cells"])
+    assert bool(terms[0] == terms[1]) is same
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5])
+def test_a_share_lies_between_nothing_and_all(share):
+    with pytest.raises(ConfigError) as caught:
+        make(foretold_boxes=share)
+    assert caught.value.code == "C228"
+
+
 def test_a_decoder_that_does_not_say_how_it_attends_cannot_be_told_how():
     network = make(TRANSFORMER, weights={"attention": 0.1})
     with pytest.raises(ConfigError) as caught:
         network.loss(batch_of(table()))
     assert caught.value.code == "C216"
-
-
-def test_boxes_are_judged_before_and_after_they_are_corrected():
-    batch, terms = batch_of(table(), table(1, 1)), []
-    network = make(refine=BoxRefiner).train()
-    reader = network.named_tasks["tables"].decoder
-    refiner = reader.refine
-    for refine in (None, refiner):
-        reader.refine = refine
-        terms.append(network.loss(batch)["tables"]["boxes"])
-    torch.testing.assert_close(terms[1], 2 * terms[0])  # at first nothing is corrected
-    torch.nn.init.constant_(refiner.correction.bias, 1000.0)
-    outputs = torch.zeros(1, 5, reader.structure.out_channels)
-    seen = torch.zeros(1, reader.neck.out_channels, 8, 8)
-    memory = reader.memory(seen, torch.ones(1, 16, 16, dtype=torch.bool))
-    _, (first, last), _ = reader.foretold(outputs, torch.tensor([[0, 2]]), memory, seen)
-    assert (last[..., :2] > first[..., :2] + 10).all()
 
 
 @pytest.mark.parametrize("code", CODES)

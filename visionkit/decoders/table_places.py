@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from visionkit.layers.positions import sinusoids
 from visionkit.text.table_tokens import Moves
+from visionkit.types import AttendingState
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class PlacedState:
     @property
     def attention(self) -> Float[Tensor, "b k n"] | None:
         """How the tokens of the last step attended to the memory, if the decoder says so."""
-        return getattr(self.inner, "attention", None)
+        return self.inner.attention if isinstance(self.inner, AttendingState) else None
 
     def select(self, rows: Int64[Tensor, "r"]) -> "PlacedState":
         """The state of these sequences."""

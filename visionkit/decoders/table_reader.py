@@ -11,7 +11,7 @@ from visionkit.layers.dims import require_pictures
 from visionkit.layers.grid_memory import Memory
 from visionkit.layers.strides import per_axis
 from visionkit.text.table_tokens import Moves
-from visionkit.types import Decoder, Features, Stride
+from visionkit.types import AttendingState, Decoder, Features, Stride
 
 
 class TableReader(nn.Module):
@@ -25,7 +25,6 @@ class TableReader(nn.Module):
         places: called as ``places(structure, moves=, vocabulary=, channels=)`` in place of ``structure``, as
             ``PlacedDecoder``; None leaves the counting of rows to the structure decoder.
         boxes: called as ``boxes(queries=, channels=)``.
-        refine: called as ``refine(channels=)``: corrects the boxes; None leaves them as they are.
         view: called as ``view(channels=, memory=)``: what a cell decoder sees.
         cells: called as ``cells(vocabulary=, channels=, condition=)``.
         columns: called as ``columns(vocabulary=, view=)``: reads the cells a second time in training; None for nothing.
@@ -49,7 +48,6 @@ class TableReader(nn.Module):
         strides: Sequence[Stride],
         spatial_dims: int = 2,
         columns: Callable[..., Any] | None = None,
-        refine: Callable[..., Any] | None = None,
         places: Callable[..., Any] | None = None,
     ) -> None:
         super().__init__()
@@ -62,7 +60,6 @@ class TableReader(nn.Module):
         self.structure = structure(vocabulary=structure_tokens, channels=self.grid.out_channels)
         told = self.structure.out_channels
         self.boxes = boxes(queries=told, channels=self.grid.out_channels)
-        self.refine = None if refine is None else refine(channels=width)
         self.view = view(channels=width, memory=self.grid.out_channels)
         self.cells = cells(vocabulary=content_tokens, channels=self.view.out_channels, condition=told)
         self.columns = None if columns is None else columns(vocabulary=content_tokens, view=self.view)
@@ -87,21 +84,14 @@ class TableReader(nn.Module):
         if it says so.
         """
         outputs, state = self.structure.trace(tokens, self.structure.start(memory.values, memory.valid))
-        return outputs, getattr(state, "attention", None)
+        return outputs, state.attention if isinstance(state, AttendingState) else None
 
     def foretold(
-        self,
-        outputs: Float[Tensor, "b t d"],
-        opens: Int64[Tensor, "b m"],
-        memory: Memory,
-        seen: Float[Tensor, "b c h w"],
-    ) -> tuple[Float[Tensor, "b m d"], list[Float[Tensor, "b m 4"]], Float[Tensor, "b m"]]:
-        """Of the cells that are foretold at places ``opens``: the states there; boxes, and better ones if they are
-        corrected; logits that the cells are filled.
-        """
+        self, outputs: Float[Tensor, "b t d"], opens: Int64[Tensor, "b m"], memory: Memory
+    ) -> tuple[Float[Tensor, "b m d"], Float[Tensor, "b m 4"], Float[Tensor, "b m"]]:
+        """Of the cells that are foretold at places ``opens``: the states there, boxes, logits that they are filled."""
         told = outputs.gather(1, opens[..., None].expand(-1, -1, outputs.shape[2]))
-        boxes, filled = self.boxes(told, memory)
-        return told, [boxes] if self.refine is None else [boxes, self.refine(seen, boxes)], filled
+        return told, *self.boxes(told, memory)
 
     def cell_decoder(self, told: Float[Tensor, "s d"]) -> "Told":
         """The decoder of cells at which the structure decoder had these states."""

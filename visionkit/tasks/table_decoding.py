@@ -71,7 +71,7 @@ class TableDecoding:
         tokens = filled_up([[ids.begin, *row, ids.end] for row in rows]).clamp(min=0).to(seen.device)
         opens, is_cell = self._openings(rows, seen.device)
         outputs, _ = decoder.trace(tokens[:, :-1], memory)
-        told, (*_, boxes), filled = decoder.foretold(outputs, opens, memory, seen)
+        told, boxes, filled = decoder.foretold(outputs, opens, memory)
         chosen = is_cell & (filled > 0)
         contents, log_probs = self._contents(decoder, seen, memory, told, boxes, chosen)
         slots = self._by_table(contents, chosen)

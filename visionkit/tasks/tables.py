@@ -42,10 +42,12 @@ class TableRecognition(nn.Module):
         weights: of ``boxes``, of ``filled``, whether a cell holds anything, of ``columns``, the second reading, and of
             ``attention``, which should lie in the box of the cell that is foretold.
         cells_per_step: cells of a batch that are learnt from in a step, drawn anew in each; None for all.
+        foretold_boxes: share of the cells that are read, in training, where the reader itself places them, errors and
+            all, as it will when there is no truth.
         monitor: metric that checkpoints are compared by.
 
     Raises ConfigError: C210 the dataset has no tables, C211 a table that the code cannot express, C212 the monitored
-    metric does not exist, C213 a length below 2, C215 an unknown weight,
+    metric does not exist, C213 a length below 2, C215 an unknown weight, C228 a share that is none,
     C216 a weight of attention for a structure decoder that does not say how it attends.
     """
 
@@ -69,6 +71,7 @@ class TableRecognition(nn.Module):
         stages: nn.Module | None = None,
         weights: Mapping[str, float] | None = None,
         cells_per_step: int | None = None,
+        foretold_boxes: float = 0.0,
         monitor: Monitor | None = None,
     ) -> None:
         super().__init__()
@@ -78,7 +81,9 @@ class TableRecognition(nn.Module):
         for name, length in (("max_structure", max_structure), ("max_content", max_content)):
             if length < 2:
                 raise ConfigError("C213", f"task.{name}", f"{length} tokens hold nothing", "give 2 or more")
-        self.labels, self.cells_per_step = labels, cells_per_step
+        if not 0 <= foretold_boxes <= 1:
+            raise ConfigError("C228", "task.foretold_boxes", f"{foretold_boxes} is no share", "give one from 0 to 1")
+        self.labels, self.cells_per_step, self.foretold_boxes = labels, cells_per_step, foretold_boxes
         known = {"boxes": 1.0, "filled": 1.0, "columns": 0.5, "attention": 0.0}
         self.weights = {**known, **(weights or {})}
         if wrong := sorted(set(self.weights) - set(known)):
@@ -105,18 +110,19 @@ class TableRecognition(nn.Module):
         targets = self.writer.targets(batch["table"], batch["key"], covered, seen.device)
         memory = self.decoder.memory(seen, _real(batch))
         outputs, attention = self.decoder.trace(_taught(targets.structure, self.writer.structure.end), memory)
-        told, boxes, filled = self.decoder.foretold(outputs, targets.opens, memory, seen)
+        told, boxes, filled = self.decoder.foretold(outputs, targets.opens, memory)
         known = targets.filled & ~targets.boxes.isnan().any(-1)
         share = self.stages()
         terms = {
             "structure": share * token_cross_entropy(self.decoder.structure.head(outputs), targets.structure[:, 1:]),
-            "boxes": self.weights["boxes"] * sum(box_loss(guess[known], targets.boxes[known]) for guess in boxes),
+            "boxes": self.weights["boxes"] * box_loss(boxes[known], targets.boxes[known]),
             "filled": self.weights["filled"]
             * filled_cross_entropy(filled[targets.is_cell], targets.filled[targets.is_cell]),
         }
         if self.weights["attention"]:
             terms["attention"] = self.weights["attention"] * self._attention_loss(attention, targets, known, memory)
-        places = torch.where(known[..., None], targets.boxes, boxes[-1].detach())
+        shown = known & (torch.rand(known.shape, device=known.device) >= self.foretold_boxes * self.training)
+        places = torch.where(shown[..., None], targets.boxes, boxes.detach())
         chosen, content = self._drawn(targets)
         readers = {"cells": self.decoder.cells, "columns": self.decoder.columns}
         if share < 1 and len(content):
