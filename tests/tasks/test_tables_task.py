@@ -28,6 +28,7 @@ from visionkit.layers.grid_memory import GridMemory
 from visionkit.losses.tables import Stages
 from visionkit.metrics.teds.metric import teds_metrics
 from visionkit.network import Network
+from visionkit.tasks.table_targets import drawn
 from visionkit.tasks.tables import TableRecognition
 from visionkit.text.batches import from_code_points
 from visionkit.text.table_grid import grid_of
@@ -308,20 +309,23 @@ def test_what_lies_in_the_padding_is_not_read():
 
 
 def test_cells_of_a_step_are_drawn_and_evaluation_takes_all():
-    network = make(cells_per_step=2).train()
-    task = network.tasks["tables"]
+    task = make().named_tasks["tables"]
     targets = task.writer.targets([table(3, 3)], ["x"], (24.0, 18.0), torch.device("cpu"))
     seen = set()
     for seed in range(20):
         torch.manual_seed(seed)
-        chosen, content = task._drawn(targets)
+        chosen, content = drawn(targets, 2)
         places = chosen.nonzero()[:, 1].tolist()
         assert len(places) == len(content) == 2
         for place, row in zip(places, content.tolist(), strict=True):
             assert task.writer.content.decode(row[1:]) == table(3, 3).cells[place].tokens
         seen.update(places)
     assert seen == set(range(1, 9))
-    assert len(task.eval()._drawn(targets)[1]) == 8
+    assert len(drawn(targets, None)[1]) == len(drawn(targets, 9)[1]) == 8
+    few, every = (make(cells_per_step=wanted).eval() for wanted in (2, None))
+    batch = batch_of(table(3, 3))
+    assert few.loss(batch)["tables"]["cells"] == every.loss(batch)["tables"]["cells"]
+    assert few.train().loss(batch)["tables"]["cells"] != every.train().loss(batch)["tables"]["cells"]
 
 
 def test_the_truth_scores_one_and_nothing_scores_little():

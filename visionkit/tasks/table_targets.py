@@ -10,7 +10,7 @@ from torch import Tensor
 from visionkit.errors import ConfigError
 from visionkit.labels import Cell, Table, TableTokens
 from visionkit.losses.tables import centred
-from visionkit.text.batches import filled_up
+from visionkit.text.batches import filled_up, trimmed
 from visionkit.text.table_grid import TableFault
 from visionkit.text.table_html import plain_text
 from visionkit.text.table_tokens import Moves, StructureCode
@@ -59,6 +59,17 @@ class TableTargets:
     """Begin, tokens, end of the filled cells, table by table; rows filled up with IGNORE_INDEX."""
     boxes: Float[Tensor, "b m 4"]
     """Centre x, y, width, height in shares of ``covered``; NaN where it is not known."""
+
+
+def drawn(targets: TableTargets, wanted: int | None) -> tuple[Bool[Tensor, "b m"], Int64[Tensor, "s l"]]:
+    """So many of the filled cells at random, and their contents; None or more than there are gives all."""
+    if wanted is None or len(targets.content) <= wanted:
+        return targets.filled, targets.content
+    rows = torch.randperm(len(targets.content), device=targets.content.device)[:wanted].sort().values
+    places = targets.filled.nonzero()[rows]
+    chosen = torch.zeros_like(targets.filled)
+    chosen[places[:, 0], places[:, 1]] = True
+    return chosen, trimmed(targets.content[rows])
 
 
 class TableWriter:

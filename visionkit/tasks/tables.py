@@ -18,7 +18,7 @@ from visionkit.metrics.teds.teds import scores
 from visionkit.tasks import table_panels
 from visionkit.tasks.options import check_monitor
 from visionkit.tasks.table_decoding import Generate, TableDecoding
-from visionkit.tasks.table_targets import TableTargets, TableWriter
+from visionkit.tasks.table_targets import TableTargets, TableWriter, drawn
 from visionkit.text.batches import by_length, from_code_points, to_code_points, trimmed
 from visionkit.text.table_html import table_html
 from visionkit.text.table_tokens import StructureCode
@@ -47,8 +47,8 @@ class TableRecognition(nn.Module):
         monitor: metric that checkpoints are compared by.
 
     Raises ConfigError: C210 the dataset has no tables, C211 a table that the code cannot express, C212 the monitored
-    metric does not exist, C213 a length below 2, C215 an unknown weight, C228 a share that is none,
-    C216 a weight of attention for a structure decoder that does not say how it attends.
+    metric does not exist, C213 a length below 2, C215 an unknown weight, C216 a weight
+    of attention for a structure decoder that does not say how it attends, C228 a share that is none.
     """
 
     target: ClassVar[str] = "table"
@@ -123,7 +123,7 @@ class TableRecognition(nn.Module):
             terms["attention"] = self.weights["attention"] * self._attention_loss(attention, targets, known, memory)
         shown = known & (torch.rand(known.shape, device=known.device) >= self.foretold_boxes * self.training)
         places = torch.where(shown[..., None], targets.boxes, boxes.detach())
-        chosen, content = self._drawn(targets)
+        chosen, content = drawn(targets, self.cells_per_step if self.training else None)
         readers = {"cells": self.decoder.cells, "columns": self.decoder.columns}
         if share < 1 and len(content):
             views, real = self.decoder.view(seen, memory, places, chosen)
@@ -192,17 +192,6 @@ class TableRecognition(nn.Module):
             logits.append(output.flatten(0, 1))
             tokens.append(own[:, 1:].flatten())
         return token_cross_entropy(torch.cat(logits)[None], torch.cat(tokens)[None])
-
-    def _drawn(self, targets: TableTargets) -> tuple[Bool[Tensor, "b m"], Int64[Tensor, "s l"]]:
-        """The filled cells that are learnt from in this step, and their contents."""
-        wanted = self.cells_per_step
-        if not self.training or wanted is None or len(targets.content) <= wanted:
-            return targets.filled, targets.content
-        drawn = torch.randperm(len(targets.content), device=targets.content.device)[:wanted].sort().values
-        places = targets.filled.nonzero()[drawn]
-        chosen = torch.zeros_like(targets.filled)
-        chosen[places[:, 0], places[:, 1]] = True
-        return chosen, trimmed(targets.content[drawn])
 
 
 def _taught(sequences: Int64[Tensor, "n t"], end: int) -> Int64[Tensor, "n k"]:
