@@ -47,8 +47,8 @@ class TableRecognition(nn.Module):
         monitor: metric that checkpoints are compared by.
 
     Raises ConfigError: C210 the dataset has no tables, C211 a table that the code cannot express, C212 the monitored
-    metric does not exist, C213 a length below 2, C215 an unknown weight, C216 a weight
-    of attention for a structure decoder that does not say how it attends, C228 a share that is none.
+    metric does not exist, C213 a length below 2, C215 an unknown weight, C216 a weight of
+    attention for a structure decoder that does not say how it attends, C228 a share that is none.
     """
 
     target: ClassVar[str] = "table"
@@ -121,8 +121,7 @@ class TableRecognition(nn.Module):
         }
         if self.weights["attention"]:
             terms["attention"] = self.weights["attention"] * self._attention_loss(attention, targets, known, memory)
-        shown = known & (torch.rand(known.shape, device=known.device) >= self.foretold_boxes * self.training)
-        places = torch.where(shown[..., None], targets.boxes, boxes.detach())
+        places = torch.where(self._shown(known)[..., None], targets.boxes, boxes.detach())
         chosen, content = drawn(targets, self.cells_per_step if self.training else None)
         readers = {"cells": self.decoder.cells, "columns": self.decoder.columns}
         if share < 1 and len(content):
@@ -159,6 +158,12 @@ class TableRecognition(nn.Module):
     def draw(self, sample: Sample, prediction: Prediction | None = None) -> UInt8[np.ndarray, "h w 3"]:
         """The picture with the cells' boxes, the table that was read and the true one, as far as they are there."""
         return table_panels.row(sample, prediction)
+
+    def _shown(self, known: Bool[Tensor, "b m"]) -> Bool[Tensor, "b m"]:
+        """The cells that are read in their true boxes; nothing is random where all of them are."""
+        if not (self.training and self.foretold_boxes):
+            return known
+        return known & (torch.rand(known.shape, device=known.device) >= self.foretold_boxes)
 
     def _attention_loss(
         self,
