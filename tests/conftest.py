@@ -13,31 +13,37 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 import pytest
-import torch
-from omegaconf import OmegaConf
 
-from visionkit.config import conf_dir
 
-torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-gc.disable()  # until all tests are imported: nothing of that will be freed
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepares a process that runs tests; the one that deals them out to others needs no libraries."""
+    if hasattr(config, "workerinput") or config.getoption("dist", "no") == "no":
+        import torch
+
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+        parse_once()
+        gc.disable()  # until all tests are imported: nothing of that will be freed
 
 
 def parse_once() -> None:
     """A file of the configuration is parsed once for all tests: they compose hundreds."""
+    import hydra
+    from omegaconf import OmegaConf
+
+    from visionkit.config import conf_dir
+
     load, known = OmegaConf.load, {}
+    places = tuple(f"{place}{os.sep}" for place in (conf_dir(), Path(hydra.__file__).parent))
 
     def load_copy(file: Any) -> Any:
         name = str(getattr(file, "name", ""))  # of an open file, as Hydra gives it
-        if not name.startswith(f"{conf_dir()}{os.sep}"):
+        if not name.startswith(places):
             return load(file)
         if name not in known:
             known[name] = pickle.dumps(load(file))
         return pickle.loads(known[name])  # copies three times as fast as deepcopy
 
     OmegaConf.load = staticmethod(load_copy)
-
-
-parse_once()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -47,8 +53,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """The libraries stay to the end: the garbage collector need not walk through them again and again."""
-    gc.collect()
     gc.freeze()
+    gc.set_threshold(10_000)
     gc.enable()
 
 
