@@ -54,7 +54,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """The libraries stay to the end: the garbage collector need not walk through them again and again."""
     gc.freeze()
-    gc.set_threshold(10_000)
+    gc.set_threshold(10_000)  # composing makes thousands of objects that are no garbage
     gc.enable()
 
 

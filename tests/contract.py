@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from visionkit.assemble import make_network
@@ -86,7 +86,7 @@ class AboutTask:
 @cache
 def about(encoder: str) -> About:
     """An encoder as it is, built without its weights where that works."""
-    cfg = _encoder(encoder)
+    cfg = OmegaConf.load(conf_dir() / f"encoder/{encoder}.yaml")
     try:
         with torch.device("meta"):
             built = build(cfg)
@@ -97,11 +97,6 @@ def about(encoder: str) -> About:
         built, on_meta = build(cfg), False
     parameters = sum(value.numel() for value in built.parameters())
     return About(built.spatial_dims, parameters, len(built.channels), on_meta)
-
-
-def _encoder(option: str) -> DictConfig | ListConfig:
-    """As its file says it: no encoder inherits from another, and composing all groups takes longer than building it."""
-    return OmegaConf.load(conf_dir() / f"encoder/{option}.yaml")
 
 
 @cache
@@ -159,7 +154,7 @@ def in_turn(encoder: str) -> str:
 def network_of(encoder: str, task: str, *overrides: str) -> tuple[DictConfig, Network]:
     """The two together, and the configuration that says so; ``overrides`` are of the encoder."""
     cfg = _composed(f"task={task}").copy()
-    cfg.encoder = _composed(f"encoder={encoder}", *overrides).encoder if overrides else _encoder(encoder)
+    cfg.encoder = _composed(f"encoder={encoder}", *overrides).encoder
     return cfg, make_network(cfg, LABELS)
 
 

@@ -111,9 +111,9 @@ def test_names_and_rows_say_the_same(path: Path) -> None:
 
 @pytest.mark.parametrize("option", [name for name in options("encoder") if name.startswith("ffnet")])
 def test_the_name_counts_the_convolutions(option: str) -> None:
-    encoder = yaml.safe_load((conf_dir() / f"encoder/{option}.yaml").read_text())
+    encoder = compose("train", [f"encoder={option}"]).encoder
     in_block = 3 if encoder.get("bottleneck") else 2
-    assert int(re.search(r"\d+", option)[0]) == in_block * sum(encoder["depths"]) + 2
+    assert int(re.search(r"\d+", option)[0]) == in_block * sum(encoder.depths) + 2
 
 
 @pytest.mark.parametrize(("make", "strides"), SMALL)
