@@ -146,7 +146,7 @@ def compare(name: str, rows: list[list[int]], vocabulary: int, rounds: int, unca
             ways: dict[str, Callable[[], Decoded]] = {
                 "cached": partial(greedily, forced),
                 "drafted": partial(
-                    speculative, forced, memory, start=0, end=0, max_length=length + 1, draft=partial(NGramDraft, 16)
+                    speculative, forced, memory, start=0, end=0, max_length=length + 1, draft=NGramDraft
                 ),
             }
             if uncached and number * len(rows) + place < SLOW.get(length, 1):
@@ -181,7 +181,7 @@ def main(rounds: int = 1) -> int:
         good &= report("uncached / cached ", medians["uncached"] / medians["cached"], promised)
         good &= report("uncached / drafted", medians["uncached"] / medians["drafted"], DRAFTED[length])
         report("cached / drafted  ", medians["cached"] / medians["drafted"], 3.0)
-    letters = np.random.default_rng(1).integers(1, 95, (2, 200)).tolist()
+    letters = np.random.default_rng(1).integers(1, 95, (8, 200)).tolist()
     medians = compare("characters in no order", letters, 95, rounds, uncached=False)
     good &= bool(medians) and report("cached / drafted  ", medians["cached"] / medians["drafted"], TEXT_COST)
     if not good:

@@ -132,8 +132,26 @@ def test_a_period_goes_on():
     assert draft.propose() == [1, 2, 3, 1, 2, 3, 1, 2]
 
 
+def test_a_draft_grows_while_all_of_it_is_right():
+    draft, period, lengths = NGramDraft(count=2, most=8), [1, 2, 3], []
+    written = period * 2
+    draft.extend(written)
+    for _ in range(5):
+        guess = draft.propose()
+        lengths.append(len(guess))
+        new = [period[(len(written) + index) % 3] for index in range(len(guess) + 1)]
+        assert guess == new[:-1]
+        draft.extend(new)
+        written += new
+    assert lengths == [2, 4, 8, 8, 8]
+    draft.propose()
+    draft.extend([9])
+    draft.extend([1])
+    assert len(draft.propose()) == 2
+
+
 def test_switched_off_and_on_again():
-    draft = NGramDraft(count=4, longest=3, least=1.0, memory=0.5)
+    draft = NGramDraft(count=4, most=4, longest=3, least=1.0, memory=0.5)
     draft.extend([1])
     for number in range(100, 104):
         assert draft.active

@@ -20,21 +20,29 @@ class NGramDraft:
     """Prompt lookup (Saxena 2023) over a hash index, with a draft that extends itself.
 
     The latest earlier place where the longest run of last tokens stood is copied on from. The copy may run into the
-    draft itself, so that a period once begun goes on. While drafts would save too little, none is given; they are
-    still made and compared with what comes, until they would save enough again.
+    draft itself, so that a period once begun goes on. A draft that was wholly right is followed by one twice as long.
+    While drafts would save too little, none is given; they are still made and compared with what comes, until they
+    would save enough again.
 
     Args:
         count: tokens of a draft.
+        most: tokens of a draft after several that were wholly right.
         longest, shortest: lengths of the run of last tokens that is looked up, the longest first.
         least: tokens of a draft that must be right, as a running mean, for verifying it to be worth its time.
         memory: weight of the past in that mean.
     """
 
     def __init__(
-        self, count: int = 16, longest: int = 24, shortest: int = 1, least: float = 1.0, memory: float = 0.8
+        self,
+        count: int = 16,
+        most: int = 64,
+        longest: int = 24,
+        shortest: int = 1,
+        least: float = 1.0,
+        memory: float = 0.8,
     ) -> None:
         require_settings(1, 1.0, **{"draft.count": count, "draft.shortest": shortest})
-        self.count, self.least, self.memory = count, least, memory
+        self.count, self.most, self.least, self.memory = count, max(count, most), least, memory
         self.orders = range(longest, shortest - 1, -1)
         self.tokens: list[int] = []
         self.follows: dict[tuple[int, ...], int] = {}
@@ -42,6 +50,7 @@ class NGramDraft:
         """Running mean of the tokens of a draft that were right."""
         self.draft: list[int] = []
         self.matched = 0
+        self.size = count
 
     @property
     def active(self) -> bool:
@@ -72,6 +81,8 @@ class NGramDraft:
             self.matched += 1
             if self.matched < len(self.draft):
                 return
+        wholly = self.matched == len(self.draft)
+        self.size = min(2 * self.size, self.most) if wholly else self.count
         self.right = self.memory * self.right + (1 - self.memory) * self.matched
         self.draft = []
 
@@ -83,5 +94,5 @@ class NGramDraft:
     def _copied(self, place: int) -> list[int]:
         """Tokens from a place on; behind the last one the draft itself goes on."""
         period = len(self.tokens) - place
-        known = self.tokens[place : place + self.count]
-        return [known[number % period] for number in range(self.count)]
+        known = self.tokens[place : place + self.size]
+        return [known[number % period] for number in range(self.size)]
