@@ -70,6 +70,7 @@ def _within(output: str, environment: Mapping[str, str], target: Callable[..., N
         os.dup2(os.open(Path(output) / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
     os.environ.clear()
     os.environ.update(environment)
+    multiprocessing.set_start_method(None, force=True)  # of its own processes what a command of its own has
     import torch
 
     torch.set_num_threads(int(environment["OMP_NUM_THREADS"]))

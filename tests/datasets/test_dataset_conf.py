@@ -1,5 +1,6 @@
 """The dataset configurations: each can be built, and its augmentation applied."""
 
+import pickle
 from functools import cache
 from inspect import signature
 
@@ -61,6 +62,14 @@ def test_augmentation(name, channels):
             assert result["edges"].shape == (5, *result["mask"].shape)
             assert (result["edges"][:, ~result["valid"]] == -1).all()
             assert inside(result.get("points", torch.zeros(0, 2)), result["mask"].shape).all()
+
+
+@pytest.mark.parametrize("name", options("dataset"))
+def test_processes_that_are_not_forked_can_be_given_it(name):
+    source, root = build(config(name)), config(name).root
+    pickle.dumps((source.augment, source.prepare))
+    if root is None:
+        pickle.dumps(build(config(name).layout)(split="train"))
 
 
 def test_synthetic_shapes_need_no_files():

@@ -24,9 +24,21 @@ class Shape(NamedTuple):
     distance: Callable[[Plane, Plane], Plane]
 
 
+def _disc(x: Plane, y: Plane) -> Plane:
+    return np.hypot(x, y) - 0.88
+
+
+def _square(x: Plane, y: Plane) -> Plane:
+    return np.maximum(np.abs(x), np.abs(y)) - 0.76
+
+
 def _triangle(x: Plane, y: Plane) -> Plane:
     half = np.float32(3**0.5 / 2)
     return np.maximum(np.maximum(half * x + 0.5 * y, 0.5 * y - half * x), -y) - 0.5
+
+
+def _ring(x: Plane, y: Plane) -> Plane:
+    return np.abs(np.hypot(x, y) - 0.72) - 0.22
 
 
 def _cross(x: Plane, y: Plane) -> Plane:
@@ -45,10 +57,10 @@ def _star(x: Plane, y: Plane) -> Plane:
 
 
 SHAPES: Mapping[str, Shape] = {
-    "disc": Shape((230, 85, 75), lambda x, y: np.hypot(x, y) - 0.88),
-    "square": Shape((70, 130, 220), lambda x, y: np.maximum(np.abs(x), np.abs(y)) - 0.76),
+    "disc": Shape((230, 85, 75), _disc),
+    "square": Shape((70, 130, 220), _square),
     "triangle": Shape((90, 180, 95), _triangle),
-    "ring": Shape((240, 180, 60), lambda x, y: np.abs(np.hypot(x, y) - 0.72) - 0.22),
+    "ring": Shape((240, 180, 60), _ring),
     "cross": Shape((160, 95, 205), _cross),
     "star": Shape((60, 190, 195), _star),
 }

@@ -23,11 +23,27 @@ class Body(NamedTuple):
     inside: Callable[[Points], np.ndarray]
 
 
+def _ellipsoid(p: Points) -> np.ndarray:
+    return p[0] ** 2 + (p[1] / 0.8) ** 2 + (p[2] / 0.65) ** 2 < 1
+
+
+def _box(p: Points) -> np.ndarray:
+    return np.abs(p).max(0) < 0.65
+
+
+def _tube(p: Points) -> np.ndarray:
+    return (np.abs(p[0]) < 1) & (np.hypot(p[1], p[2]) < 0.4)
+
+
+def _ring(p: Points) -> np.ndarray:
+    return (np.hypot(p[1], p[2]) - 0.75) ** 2 + p[0] ** 2 < 0.25**2
+
+
 BODIES: Mapping[str, Body] = {
-    "ellipsoid": Body((230, 159, 0), lambda p: p[0] ** 2 + (p[1] / 0.8) ** 2 + (p[2] / 0.65) ** 2 < 1),
-    "box": Body((86, 180, 233), lambda p: np.abs(p).max(0) < 0.65),
-    "tube": Body((0, 158, 115), lambda p: (np.abs(p[0]) < 1) & (np.hypot(p[1], p[2]) < 0.4)),
-    "ring": Body((204, 121, 167), lambda p: (np.hypot(p[1], p[2]) - 0.75) ** 2 + p[0] ** 2 < 0.25**2),
+    "ellipsoid": Body((230, 159, 0), _ellipsoid),
+    "box": Body((86, 180, 233), _box),
+    "tube": Body((0, 158, 115), _tube),
+    "ring": Body((204, 121, 167), _ring),
 }
 
 
