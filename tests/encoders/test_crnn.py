@@ -5,7 +5,6 @@ import torch
 from safetensors.torch import save_file
 
 from visionkit.encoders.crnn import CRNN
-from visionkit.errors import ConfigError
 
 
 def tiny(**options) -> CRNN:
@@ -27,7 +26,7 @@ def test_one_map_with_equal_rows(size: tuple[int, int]) -> None:
 @torch.no_grad()
 def test_the_lstm_reads_the_largest_value_of_each_column_both_ways() -> None:
     encoder, image = tiny(layers=1), torch.rand(1, 1, 32, 24)
-    columns = encoder.stages(encoder.normalise(image)).max(2).values[0].T
+    columns = encoder.convs(image)[0].max(2).values[0].T
     found = encoder(image)[0][0, :, 0].T
     for side, direction in enumerate((range(6), range(5, -1, -1))):
         suffix = "_reverse" if side else ""
@@ -48,10 +47,3 @@ def test_weights_of_a_trained_network(tmp_path: Path) -> None:
     torch.manual_seed(1)
     again = CRNN((2, 4, 4, 6), (1, 1, 2, 1), 5, weights=tmp_path / "w.safetensors")
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in encoder.state_dict().items())
-
-
-@pytest.mark.parametrize("options", [{"depths": (1, 1, 2)}, {"depths": (1, 0, 1, 1)}, {"channels": (2,)}], ids=str)
-def test_stages_that_are_none_are_refused(options: dict) -> None:
-    with pytest.raises(ConfigError) as caught:
-        tiny(**options)
-    assert caught.value.code == "C191"

@@ -7,14 +7,9 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from visionkit.encoders.line_convs import LineConvs
 from visionkit.encoders.weights import load_exactly, part, read_weights
-from visionkit.errors import ConfigError
-from visionkit.layers.blocks import ConvNormAct
 from visionkit.layers.lstm import BothWays
-from visionkit.layers.normalise import Normalise
-
-_POOLS = ((2, 2), (2, 2), (2, 1), (2, 1))
-"""Of the stages; the later ones keep the width."""
 
 
 class CRNN(nn.Module):
@@ -37,7 +32,7 @@ class CRNN(nn.Module):
     """
 
     spatial_dims = 2
-    strides = ((16, 4),)
+    strides = LineConvs.strides
 
     def __init__(
         self,
@@ -52,13 +47,8 @@ class CRNN(nn.Module):
         weights: str | Path | None = None,
     ) -> None:
         super().__init__()
-        if not len(channels) == len(depths) == len(_POOLS) or min(depths) < 1:
-            what = f"{list(channels)} channels and {list(depths)} depths make no {len(_POOLS)} stages"
-            raise ConfigError("C191", "encoder.depths", what, "give a number for each stage, 1 or more convolutions")
         self.in_chans, self.channels = in_chans, (2 * hidden,)
-        self.normalise = Normalise(in_chans, (mean,), (std,))
-        stages = zip((in_chans, *channels), channels, depths, _POOLS, strict=False)
-        self.stages = nn.Sequential(*(_stage(*stage) for stage in stages))
+        self.convs = LineConvs(channels, depths, in_chans, mean, std)
         self.dropout = nn.Dropout(dropout)
         self.lstm = BothWays(channels[-1], hidden, layers, dropout)
         if weights:
@@ -67,12 +57,7 @@ class CRNN(nn.Module):
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
         """The one map."""
-        x = self.stages(self.normalise(image))
+        x = self.convs(image)[0]
         columns = self.dropout(x.amax(2).transpose(1, 2))
         read = self.lstm(columns).transpose(1, 2)
         return [read[:, :, None].expand(-1, -1, x.shape[2], -1)]
-
-
-def _stage(in_channels: int, channels: int, depth: int, pool: tuple[int, int]) -> nn.Sequential:
-    first = ConvNormAct(in_channels, channels)
-    return nn.Sequential(first, *(ConvNormAct(channels, channels) for _ in range(depth - 1)), nn.MaxPool2d(pool))
