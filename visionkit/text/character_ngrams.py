@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from visionkit.errors import ConfigError
+from visionkit.text.frequent_words import FrequentWords
 
 BEGIN, END = "\x02", "\x03"
 """What stands before a text, and behind it."""
@@ -19,12 +20,14 @@ class CharacterNGrams:
     Args:
         order: characters of an n-gram.
         file: UTF-8 text, in each line what a line of writing may say.
+        words: of the language that are counted, too; None for the texts alone.
 
     Raises ConfigError C183 for an order below 1.
     """
 
     order: int = 6
     file: str | Path | None = None
+    words: FrequentWords | None = None
 
     def __post_init__(self) -> None:
         if self.order < 1:
@@ -35,6 +38,14 @@ class CharacterNGrams:
         """How often each n-gram occurs, sorted; each text begins with ``order - 1`` times BEGIN and ends with END."""
         counted: Counter[str] = Counter()
         for text in texts:
-            whole = BEGIN * (self.order - 1) + text + END
-            counted.update(whole[place : place + self.order] for place in range(len(text) + 1))
+            counted.update(self._ngrams(text))
+        if self.words is not None:
+            for ngram in counted:
+                counted[ngram] *= self.words.own_weight
+            for line in self.words.drawn():
+                counted.update(self._ngrams(line))
         return tuple(sorted(counted.items()))
+
+    def _ngrams(self, text: str) -> list[str]:
+        whole = BEGIN * (self.order - 1) + text + END
+        return [whole[place : place + self.order] for place in range(len(text) + 1)]
