@@ -153,7 +153,8 @@ def test_every_experiment_says_its_command_and_builds(experiment: str) -> None:
     assert f"python train.py experiment={experiment}" in text
     cfg = composed(f"experiment={experiment}", "run=.")
     make_module(cfg, make_network(cfg, contract.LABELS))
-    named = targets([OmegaConf.to_container(cfg[group], resolve=True) for group in ("encoder", "tasks")])
+    parts = [cfg.encoder, cfg.tasks, *([cfg.dataset.prepare] if cfg.dataset.get("prepare") else [])]
+    named = targets([OmegaConf.to_container(part, resolve=True) for part in parts])
     assert named <= known_targets(), "a bundle of it would not be read"
     sources = list(build(cfg.dataset.sources).values()) if "sources" in cfg.dataset else [build(cfg.dataset)]
     assert sources

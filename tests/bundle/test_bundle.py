@@ -233,12 +233,13 @@ def test_known_classes_come_from_the_packaged_options(tmp_path: Path, monkeypatc
         "inference": "_target_: a.Windows",
         "optimizer": "_target_: torch.optim.AdamW",
         "dataset": "_target_: a.Source\nprepare: {size: {_target_: a.Size}}",
-        "experiment": "encoder: {norm: {_target_: a.Norm}}\ndataset: {layout: {_target_: a.Layout}}",
+        "experiment": "encoder: {norm: {_target_: a.Norm}}\n"
+        "dataset: {layout: {_target_: a.Layout}, prepare: {ink: {_target_: a.Ink}}}",
     }.items():
         (tmp_path / group).mkdir(parents=True)
         (tmp_path / group / "one.yaml").write_text(text)
     monkeypatch.setattr(safety, "conf_dir", lambda: tmp_path)
-    assert safety.known_targets() == {"a.Encoder", "a.Deep", "a.Task", "a.Windows", "a.Size", "a.Norm"}
+    assert safety.known_targets() == {"a.Encoder", "a.Deep", "a.Task", "a.Windows", "a.Size", "a.Norm", "a.Ink"}
 
 
 def test_no_packaged_option_names_something_that_calls_other_things() -> None:

@@ -56,7 +56,7 @@ def read_json(file: Path) -> dict[str, Any]:
 
 def known_targets() -> frozenset[str]:
     """The classes a bundle may name: every ``_target_`` in the packaged options of the groups that a model is made
-    from, in the encoders and tasks of experiments, and in the intensities and preparations of the datasets.
+    from, in the encoders, tasks and preparations of experiments, and in the datasets' intensities and preparations.
     """
     return _known_targets(conf_dir())
 
@@ -72,7 +72,8 @@ def _known_targets(conf: Path) -> frozenset[str]:
         found |= targets([dataset.get("intensity"), dataset.get("prepare")])
     for file in sorted((conf / "experiment").rglob("*.yaml")):
         experiment = yaml.safe_load(file.read_text(encoding="utf-8"))
-        found |= targets([experiment.get("encoder"), experiment.get("tasks")])
+        prepare = (experiment.get("dataset") or {}).get("prepare")
+        found |= targets([experiment.get("encoder"), experiment.get("tasks"), prepare])
     return frozenset(found)
 
 
