@@ -19,8 +19,9 @@ from visionkit.generation.ctc import ctc_greedy
 from visionkit.generation.greedy import greedy
 from visionkit.labels import Charset
 from visionkit.network import Network
+from visionkit.tasks.column_reader import ColumnReader
 from visionkit.tasks.handwriting import TextRecognition
-from visionkit.tasks.readers import ColumnReader, TokenReader
+from visionkit.tasks.token_reader import TokenReader
 
 READERS = {
     "columns": partial(ColumnReader, decoder=CTC, search=ctc_greedy),

@@ -13,6 +13,7 @@ from visionkit.decoders.attention_lstm import AttentionLSTM
 from visionkit.decoders.autoregressive import TransformerDecoder
 from visionkit.decoders.ctc import CTC
 from visionkit.decoders.line_map import LineMap
+from visionkit.decoders.recurrent_ctc import Shortcut
 from visionkit.decoders.svtrv2_semantic import SemanticGuidance
 from visionkit.errors import ConfigError, DataError
 from visionkit.generation.beam import beam
@@ -21,8 +22,9 @@ from visionkit.generation.ctc_beam import ctc_language_beam
 from visionkit.generation.greedy import greedy
 from visionkit.labels import Charset
 from visionkit.network import Network, explained
+from visionkit.tasks.column_reader import ColumnReader
 from visionkit.tasks.handwriting import TextRecognition
-from visionkit.tasks.readers import ColumnReader, TokenReader
+from visionkit.tasks.token_reader import TokenReader
 from visionkit.text.batches import from_code_points
 from visionkit.text.character_ngrams import CharacterNGrams
 from visionkit.text.tokenizers import ByteTokenizer
@@ -40,6 +42,7 @@ TOKENS = {
     name: partial(TokenReader, decoder=decoder, search=partial(greedy, max_length=6))
     for name, decoder in WRITERS.items()
 }
+TOKENS["guided transformer"] = partial(TOKENS["transformer"], guidance=Shortcut)
 READERS = {"columns": COLUMNS, "guided": GUIDED, **TOKENS}
 
 
@@ -246,3 +249,18 @@ def test_mistakes_are_named(options, code) -> None:
     with pytest.raises(ConfigError) as caught:
         make(**options)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("reader", [COLUMNS, TOKENS["transformer"]], ids=["columns", "tokens"])
+@pytest.mark.parametrize("right_to_left", [False, True])
+def test_guidance_sees_the_text_as_the_picture_shows_it(reader, right_to_left: bool) -> None:
+    guided = partial(reader, guidance=Shortcut, guidance_weight=0.5)
+    network = make(guided, Charset(tuple(" abc"), right_to_left=right_to_left)).train()
+    batch = collate([sample(40, "ab"), sample(24, "c")])
+    own = network.tasks["handwriting"].reader
+    line, ids = network.encode(batch["image"])[0], ([[3, 2], [4]] if right_to_left else [[2, 3], [4]])
+    valid = torch.zeros(2, *line.shape[2:], dtype=torch.bool)
+    valid[0], valid[1, :, :6] = True, True
+    expected = 0.5 * own.guidance(line, ids, valid)
+    torch.testing.assert_close(network.loss(batch)["handwriting"]["guidance"], expected)
+    assert "guidance" not in network.eval().loss(batch)["handwriting"]
