@@ -7,9 +7,9 @@ from visionkit.generation.greedy import greedy
 from visionkit.generation.speculative import speculative
 
 
-def tiny(layers: int = 2) -> AttentionLSTM:
+def tiny() -> AttentionLSTM:
     torch.manual_seed(0)
-    decoder = AttentionLSTM((3,), (4,), vocabulary=6, width=8, layers=layers, keys=4, dropout=0.0).double().eval()
+    decoder = AttentionLSTM((3,), (4,), vocabulary=6, width=8, keys=4, dropout=0.0).double().eval()
     nn.init.normal_(decoder.head.weight, std=2.0)
     return decoder
 
@@ -23,13 +23,14 @@ def memory(count: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
 
 @torch.no_grad()
 def test_a_step_is_the_formula() -> None:
-    decoder, (cells, valid) = tiny(layers=1), memory(1)
+    decoder, (cells, valid) = tiny(), memory(1)
     logits, state = decoder.step(torch.tensor([[2]]), decoder.start(cells, valid))
-    hidden, kept = decoder.first(cells[:, :3].mean(1)).tanh().chunk(2, -1)
-    scores = decoder.score((decoder.key(cells[0, :3]) + decoder.query(hidden)).tanh())[:, 0]
+    look, lstm = decoder.lstm.attention, decoder.lstm.lstm
+    hidden, kept = decoder.lstm.initial(cells[:, :3].mean(1)).tanh().chunk(2, -1)
+    scores = look.energy((look.memory(cells[0, :3]) + look.query(hidden)).tanh())[:, 0]
     glimpse = (scores.softmax(0)[:, None] * cells[0, :3]).sum(0, keepdim=True)
     token = decoder.embed.weight[2][None]
-    hidden, kept = decoder.cells[0](torch.cat([token, glimpse], 1), (hidden, kept))
+    hidden, kept = lstm(torch.cat([token, glimpse], 1), (hidden, kept))
     torch.testing.assert_close(logits[:, 0], decoder.head(torch.cat([hidden, glimpse], 1)))
     torch.testing.assert_close(state.attention[0, 0, :3], scores.softmax(0))
     assert state.attention[0, 0, 3:].tolist() == [0, 0]

@@ -61,9 +61,10 @@ class Wrap(nn.Module):
 
     def forward(self, x: Float[Tensor, "b k c"], branch: Callable[[Tensor], Tensor]) -> Float[Tensor, "b k c"]:
         """The sum."""
-        if self.pre_norm:
-            return x + self.dropout(branch(self.norm(x)))
-        return self.norm(x + self.dropout(branch(x)))
+        added = branch(self.norm(x) if self.pre_norm else x)
+        if self.training:  # a step of decoding is so short that idle modules show
+            added = self.dropout(added)
+        return x + added if self.pre_norm else self.norm(x + added)
 
 
 class DecoderLayer(nn.Module):

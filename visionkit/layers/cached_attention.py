@@ -74,7 +74,7 @@ class KeyValueCache:
     ) -> tuple[Float[Tensor, "b heads stop d"], Float[Tensor, "b heads stop d"]]:
         """Keys and values of all tokens with these. What lies behind a shorter row is of no meaning, but finite."""
         self.keys, self.values = _written(self.keys, keys, place), _written(self.values, values, place)
-        return self.keys[:, :, : place.stop], self.values[:, :, : place.stop]
+        return self.keys.narrow(2, 0, place.stop), self.values.narrow(2, 0, place.stop)
 
     def select(self, rows: Int64[Tensor, "r"]) -> "KeyValueCache":
         """A copy with these rows."""
@@ -92,7 +92,7 @@ def _written(old: Tensor | None, new: Tensor, place: Place) -> Tensor:
         larger[:, :, : place.used] = old[:, :, : place.used]
         old = larger
     if place.start is not None:
-        old[:, :, place.start : place.stop] = new
+        old.narrow(2, place.start, new.shape[2]).copy_(new)
     else:
         rows = torch.arange(len(old), device=old.device)[:, None]
         old[rows, :, place.positions] = new.transpose(1, 2)
