@@ -108,6 +108,19 @@ def test_the_terminal_shows_the_same(capsys: pytest.CaptureFixture[str], runs: P
     assert out.splitlines()[-1].startswith("Next: ")
 
 
+def test_what_is_too_wide_for_the_terminal_has_a_row_for_each_fact(
+    capsys: pytest.CaptureFixture[str], runs: Path
+) -> None:
+    for name, rate in (("d", 0.1), ("e", 0.2)):
+        typed = f"augment={{_target_: torch.optim.SGD, lr: {rate}, why: {'w' * 90}}}"
+        make_run(runs / name, None, (typed,), miou(rate))
+    _, out, _ = call(capsys, "runs/d", "runs/e")
+    lines = [line.split() for line in out.splitlines()]
+    assert ["run", "runs/d", "runs/e"] in lines
+    assert ["augment", "SGD(lr=0.1,", "SGD(lr=0.2,"] in lines
+    assert ["test", "miou", "0.1", "0.2"] in lines
+
+
 def test_small_memory_is_in_mebibytes(capsys: pytest.CaptureFixture[str], runs: Path) -> None:
     rows = table(written(capsys, "runs/a", "runs/c"))
     assert (rows["run"][4], rows["runs/a"][4]) == ("peak memory (MiB)", "700")

@@ -6,12 +6,17 @@ import os
 from collections.abc import Callable, Mapping
 from io import StringIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from visionkit.commands.comparison import Column, Comparison, compare
 from visionkit.commands.records import find_runs, read_record
 from visionkit.errors import ConfigError, nearest
 from visionkit.files import replaced_file
 from visionkit.reports.comparison_page import comparison_page
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
 
 
 def compare_runs(
@@ -77,21 +82,51 @@ def readable(comparison: Comparison) -> tuple[list[Column], str]:
 
 
 def _print(comparison: Comparison) -> None:
-    from rich import box
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     console = Console(highlight=False, width=None if os.isatty(1) else 160)
     columns, common = readable(comparison)
+    upright = _table(columns)
+    wanted = console.measure(upright, options=console.options.update(max_width=10_000)).maximum
+    console.print(upright if wanted <= console.width else _turned(columns))
+    for line in [*([common] if common else []), *comparison.notes]:
+        console.print(Text(line), soft_wrap=True)
+
+
+def _table(columns: list[Column]) -> "Table":
+    """A row for each run."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=box.SIMPLE_HEAD)
     for column in columns:
         table.add_column(Text(column.title), justify="right" if column.numeric else "left", overflow="fold")
     for row in range(len(columns[0].values)):
-        table.add_row(*[Text(c.cells()[row], style="bold" if row in c.best() else "") for c in columns])
-    console.print(table)
-    for line in [*([common] if common else []), *comparison.notes]:
-        console.print(Text(line), soft_wrap=True)
+        table.add_row(*[_cell(column, row) for column in columns])
+    return table
+
+
+def _turned(columns: list[Column]) -> "Table":
+    """A row for each fact: what fits where the runs differ in much."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    names, *facts = columns
+    table = Table(box=box.SIMPLE_HEAD)
+    for title in (names.title, *names.cells()):
+        table.add_column(Text(title), overflow="fold")
+    for fact in facts:
+        table.add_row(Text(fact.title), *[_cell(fact, row) for row in range(len(names.values))])
+    return table
+
+
+def _cell(column: Column, row: int) -> "Text":
+    from rich.text import Text
+
+    return Text(column.cells()[row], style="bold" if row in column.best() else "")
 
 
 def _writer(path: Path) -> Callable[[Comparison], str]:

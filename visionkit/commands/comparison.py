@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from visionkit.commands.delta import delta_m
 from visionkit.commands.records import Record
@@ -149,7 +149,15 @@ def _differences(records: Sequence[Record]) -> list[Column]:
 
 def _setting(record: Record, key: str, is_group: bool) -> str | None:
     value = record.command.get("choices", {}).get(key) if is_group else OmegaConf.select(record.config, key)
-    return None if value is None else str(value)
+    return None if value is None else _text(value)
+
+
+def _text(value: Any) -> str:
+    """A setting for a reader: of what is built, the class without where it lives."""
+    if not isinstance(value, DictConfig):
+        return str(value)
+    options = ", ".join(f"{name!s}={_text(part)}" for name, part in value.items() if not str(name).startswith("_"))
+    return f"{str(value.get('_target_', '')).rpartition('.')[2]}({options})"
 
 
 def _costs(records: Sequence[Record]) -> list[Column]:
