@@ -7,9 +7,9 @@ from visionkit.generation.greedy import greedy
 from visionkit.generation.speculative import speculative
 
 
-def tiny() -> AttentionLSTM:
+def tiny(location: int = 3) -> AttentionLSTM:
     torch.manual_seed(0)
-    decoder = AttentionLSTM((3,), (4,), vocabulary=6, width=8, keys=4, dropout=0.0).double().eval()
+    decoder = AttentionLSTM((3,), (4,), vocabulary=6, width=8, keys=4, location=location, dropout=0.0).double().eval()
     nn.init.normal_(decoder.head.weight, std=2.0)
     return decoder
 
@@ -23,7 +23,7 @@ def memory(count: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
 
 @torch.no_grad()
 def test_a_step_is_the_formula() -> None:
-    decoder, (cells, valid) = tiny(), memory(1)
+    decoder, (cells, valid) = tiny(location=0), memory(1)
     logits, state = decoder.step(torch.tensor([[2]]), decoder.start(cells, valid))
     look, lstm = decoder.lstm.attention, decoder.lstm.lstm
     hidden, kept = decoder.lstm.initial(cells[:, :3].mean(1)).tanh().chunk(2, -1)

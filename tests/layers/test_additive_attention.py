@@ -6,11 +6,12 @@ import torch
 from visionkit.layers.additive_attention import AttentionLSTM
 
 
-@pytest.fixture(params=[0, 2])
+@pytest.fixture(params=[(0, 0), (2, 0), (0, 3)])
 def begun(request):
     torch.manual_seed(1)
-    lstm = AttentionLSTM(inputs=3, memory=4, hidden=5, attention=6, condition=request.param)
-    condition = torch.randn(3, request.param) if request.param else None
+    told, location = request.param
+    lstm = AttentionLSTM(inputs=3, memory=4, hidden=5, attention=6, condition=told, location=location)
+    condition = torch.randn(3, told) if told else None
     return lstm, lstm.start(torch.randn(3, 7, 4), torch.rand(3, 7) < 0.8, condition), torch.randn(3, 9, 3)
 
 
@@ -23,6 +24,7 @@ def test_one_step_over_all_is_many_steps(begun):
         parts.append(part)
     torch.testing.assert_close(torch.cat(parts, 1), whole)
     torch.testing.assert_close(state.newest(), end.newest())
+    torch.testing.assert_close(state.newest_look(), end.newest_look())
     assert state.lengths.tolist() == [9, 9, 9]
     assert whole.shape == (3, 9, lstm.out_channels)
 

@@ -5,27 +5,31 @@ import torch
 
 from visionkit.layers.attention_recurrence import Recurrence, Weights, steps
 
-NAMES = ("inputs", "asked", "hidden", "cell", "keys", "memory", "gates", "query", "energy")
+NAMES = ("inputs", "asked", "hidden", "cell", "looked", "keys", "memory", "gates", "query", "energy", "place")
 
 
 def parts(length: int, sequences: int = 3, dtype: torch.dtype = torch.float64) -> dict[str, torch.Tensor]:
-    """5 channels of memory, 4 of state, 6 in which they are compared, 7 places."""
+    """5 channels of memory, 4 of state, 6 in which they are compared, 7 places, 3 around each count."""
     torch.manual_seed(length)
     b = sequences
-    shapes = [(b, length, 16), (b, 6), (b, 4), (b, 4), (b, 7, 6), (b, 7, 5), (16, 9), (6, 4), (6,)]
+    shapes = [(b, length, 16), (b, 6), (b, 4), (b, 4), (b, 7), (b, 7, 6), (b, 7, 5), (16, 9), (6, 4), (6,), (6, 3)]
     return {name: torch.randn(shape, dtype=dtype) for name, shape in zip(NAMES, shapes, strict=True)}
+
+
+def without_place(values: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: value for name, value in values.items() if name not in ("looked", "place")}
 
 
 def plain(values: dict[str, torch.Tensor], valid: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
     v = values
-    weights = Weights(v["gates"], v["query"], v["energy"])
-    return steps(v["inputs"], v["asked"], (v["hidden"], v["cell"]), v["keys"], v["memory"], valid, weights)[:4]
+    weights = Weights(v["gates"], v["query"], v["energy"], v.get("place"))
+    begin = (v["hidden"], v["cell"], v.get("looked"))
+    return steps(v["inputs"], v["asked"], begin, v["keys"], v["memory"], valid, weights)[:4]
 
 
 def quick(values: dict[str, torch.Tensor], valid: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-    v = dict(values)
-    first = [v.pop(name) for name in NAMES[:6]]
-    return Recurrence.apply(*first, valid, *v.values())
+    given = [values.get(name) for name in NAMES]
+    return Recurrence.apply(*given[:7], valid, *given[7:])
 
 
 MASK = torch.tensor([[True] * 7, [True, False, True, True, False, False, False], [False] * 7])
@@ -33,10 +37,11 @@ MASK = torch.tensor([[True] * 7, [True, False, True, True, False, False, False],
 
 @pytest.mark.parametrize("valid", [None, MASK])
 @pytest.mark.parametrize("length", [1, 2, 9])
-def test_values_and_gradients_are_those_of_autograd(length, valid):
+@pytest.mark.parametrize("chosen", [dict, without_place])
+def test_values_and_gradients_are_those_of_autograd(length, valid, chosen):
     found = []
     for function in (plain, quick):
-        values = {name: value.requires_grad_() for name, value in parts(length).items()}
+        values = {name: value.requires_grad_() for name, value in chosen(parts(length)).items()}
         outputs = function(values, valid)
         torch.manual_seed(1)
         total = sum((output * torch.randn_like(output)).sum() for output in outputs)
@@ -74,15 +79,19 @@ def test_a_step_is_that_of_an_lstm_cell():
 
 
 def test_what_is_attended_to_is_the_formula_written_out():
-    """softmax(energy . tanh(keys + asked + query hidden)), with the hidden state before each step."""
+    """softmax(energy . tanh(keys + asked + query hidden + place * looked)), with hidden state and attention before
+    each step.
+    """
     v = parts(3)
-    hiddens, _, contexts, _ = plain(v, MASK)
+    hiddens, _, contexts, attention = plain(v, MASK)
     for row in range(3):
         places = [place for place in range(7) if MASK[row, place]] or list(range(7))  # nothing valid is read evenly
         for step in range(3):
             hidden = hiddens[row, step - 1] if step else v["hidden"][row]
-            asked = v["asked"][row] + v["query"] @ hidden
-            scores = torch.stack([(v["keys"][row, place] + asked).tanh() @ v["energy"] for place in places])
+            looked = attention[row, step - 1] if step else v["looked"][row]
+            around = [[looked[p] if 0 <= p < 7 else 0.0 for p in (q - 1, q, q + 1)] for q in range(7)]
+            asked = v["asked"][row] + v["query"] @ hidden + torch.tensor(around).double() @ v["place"].T
+            scores = torch.stack([(v["keys"][row, place] + asked[place]).tanh() @ v["energy"] for place in places])
             shares = scores.exp() / scores.exp().sum() if MASK[row].any() else torch.full((7,), 1 / 7).double()
             torch.testing.assert_close(contexts[row, step], shares @ v["memory"][row, places], check_dtype=False)
 

@@ -24,6 +24,8 @@ class AttentionLSTM(nn.Module):
         stride: of the map that is read, resampled where the encoder lacks it; None for the coarsest there is.
         width: channels of tokens, cells and LSTM.
         keys: channels of the attention.
+        location: cells around each that tell where the token before was looked for; 0 for none
+            (``layers.additive_attention``). Lines are read on from there; else a reader loses its place in long ones.
         dropout: of tokens, cells and outputs in training.
     """
 
@@ -36,6 +38,7 @@ class AttentionLSTM(nn.Module):
         stride: Stride | None = None,
         width: int = 256,
         keys: int = 128,
+        location: int = 0,
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
@@ -44,7 +47,7 @@ class AttentionLSTM(nn.Module):
         self.stride = self.resample.strides[0]
         self.enter = nn.Linear(self.resample.channels[0], width)
         self.embed = nn.Embedding(vocabulary, width)
-        self.lstm = additive_attention.AttentionLSTM(width, width, width, keys)
+        self.lstm = additive_attention.AttentionLSTM(width, width, width, keys, location=location)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(self.lstm.out_channels, vocabulary)
 

@@ -18,13 +18,16 @@ class AdditiveAttention(nn.Module):
         query: channels of the query.
         memory: channels of the memory.
         hidden: channels in which the two are added.
+        location: places of a line around each, of which a convolution tells where the step before looked; 0 for none
+            (location-aware attention, Chorowski et al. 2015, arXiv 1506.07503, section 2.1).
     """
 
-    def __init__(self, query: int, memory: int, hidden: int) -> None:
+    def __init__(self, query: int, memory: int, hidden: int, location: int = 0) -> None:
         super().__init__()
         self.query = nn.Linear(query, hidden)
         self.memory = nn.Linear(memory, hidden, bias=False)
         self.energy = nn.Linear(hidden, 1, bias=False)
+        self.place = nn.Linear(2 * (location // 2) + 1, hidden, bias=False) if location else None
 
     def keys(self, memory: Float[Tensor, "b n c"]) -> Float[Tensor, "b n a"]:
         """What of the score depends on the memory alone, so that it is computed once for all steps."""
@@ -50,6 +53,8 @@ class RecurrentState:
     added: Float[Tensor, "b 4*h"]
     """What they add to the gates."""
     weights: Weights
+    looked: Float[Tensor, "b k n"] | None
+    """As ``states``, the attention; None where it does not matter to the next step."""
     attention: Float[Tensor, "b k n"] | None = None
     """How the tokens of the last step attended to the memory."""
 
@@ -57,7 +62,8 @@ class RecurrentState:
         """The state of these sequences."""
         valid = None if self.valid is None else self.valid[rows]
         parts = (self.states[rows], self.before[rows], self.lengths[rows], self.asked[rows], self.added[rows])
-        return RecurrentState(self.memory[rows], self.keys[rows], valid, *parts, self.weights)
+        looked = None if self.looked is None else self.looked[rows]
+        return RecurrentState(self.memory[rows], self.keys[rows], valid, *parts, self.weights, looked)
 
     def rewind(self, lengths: Int64[Tensor, "b"]) -> "RecurrentState":
         """The state that each sequence had when it was so long. Raises ValueError for what was before the last step."""
@@ -67,7 +73,14 @@ class RecurrentState:
 
     def newest(self) -> Float[Tensor, "b 2*h"]:
         """Hidden and cell state after each sequence's last token."""
-        return self.states[torch.arange(len(self.lengths), device=self.lengths.device), self.lengths - self.before]
+        return self._newest(self.states)
+
+    def newest_look(self) -> Float[Tensor, "b n"] | None:
+        """The attention of each sequence's last token."""
+        return None if self.looked is None else self._newest(self.looked)
+
+    def _newest(self, values: Float[Tensor, "b k c"]) -> Float[Tensor, "b c"]:
+        return values[torch.arange(len(self.lengths), device=self.lengths.device), self.lengths - self.before]
 
 
 class AttentionLSTM(nn.Module):
@@ -82,12 +95,15 @@ class AttentionLSTM(nn.Module):
         hidden: channels of the state.
         attention: channels in which state and memory are compared.
         condition: channels of what is fed in at every step; 0 for nothing.
+        location: of the attention (``AdditiveAttention``).
     """
 
-    def __init__(self, inputs: int, memory: int, hidden: int, attention: int, condition: int = 0) -> None:
+    def __init__(
+        self, inputs: int, memory: int, hidden: int, attention: int, condition: int = 0, location: int = 0
+    ) -> None:
         super().__init__()
         self.sizes, self.out_channels = [inputs, memory, condition], hidden + memory
-        self.attention = AdditiveAttention(hidden + condition, memory, attention)
+        self.attention = AdditiveAttention(hidden + condition, memory, attention, location)
         self.lstm = nn.LSTMCell(inputs + memory + condition, hidden)
         self.initial = nn.Linear(memory + condition, 2 * hidden)
 
@@ -110,9 +126,14 @@ class AttentionLSTM(nn.Module):
             asks, asks_told = self.attention.query.weight.split([self.lstm.hidden_size, self.sizes[2]], 1)
             asked = F.linear(told, asks_told, self.attention.query.bias)
             added = F.linear(told, of_told, self.lstm.bias_ih + self.lstm.bias_hh)
-            weights = Weights(torch.cat([of_memory, self.lstm.weight_hh], 1), asks, self.attention.energy.weight[0])
+            place = self.attention.place
+            of_place, looked = (
+                (None, None) if place is None else (place.weight, memory.new_zeros(memory.shape[:2])[:, None])
+            )
+            gates = torch.cat([of_memory, self.lstm.weight_hh], 1)
+            weights = Weights(gates, asks, self.attention.energy.weight[0], of_place)
             keys = self.attention.keys(memory)
-        return RecurrentState(memory, keys, valid, states, lengths, lengths, asked, added, weights)
+        return RecurrentState(memory, keys, valid, states, lengths, lengths, asked, added, weights, looked)
 
     def forward(
         self, inputs: Float[Tensor, "b k e"], state: RecurrentState
@@ -123,13 +144,19 @@ class AttentionLSTM(nn.Module):
             known = F.linear(inputs.to(first.dtype), self.lstm.weight_ih[:, : self.sizes[0]]) + state.added[:, None]
             read = (state.keys, state.memory, state.valid)
             hidden, cell = first.chunk(2, 1)
+            begin = (hidden, cell, state.newest_look())
             if torch.is_grad_enabled():
-                hidden, cell, context, attention = Recurrence.apply(
-                    known, state.asked, hidden, cell, *read, *state.weights
-                )
+                hidden, cell, context, attention = Recurrence.apply(known, state.asked, *begin, *read, *state.weights)
             else:
-                hidden, cell, context, attention = steps(known, state.asked, (hidden, cell), *read, state.weights)[:4]
+                hidden, cell, context, attention = steps(known, state.asked, begin, *read, state.weights)[:4]
         states = torch.cat([first[:, None], torch.cat([hidden, cell], 2)], 1)
         lengths = state.lengths + inputs.shape[1]
-        after = {"states": states, "before": state.lengths, "lengths": lengths, "attention": attention}
+        looked = None if begin[2] is None else torch.cat([begin[2][:, None], attention], 1)
+        after = {
+            "states": states,
+            "before": state.lengths,
+            "lengths": lengths,
+            "attention": attention,
+            "looked": looked,
+        }
         return torch.cat([hidden, context], 2), replace(state, **after)

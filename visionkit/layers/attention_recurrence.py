@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
 
 class Weights(NamedTuple):
@@ -20,6 +21,8 @@ class Weights(NamedTuple):
     """From what is attended to and the hidden state to the gates i, f, g, o."""
     query: Float[Tensor, "a h"]
     energy: Float[Tensor, " a"]
+    place: Float[Tensor, "a k"] | None
+    """From where the step before looked, within ``k`` (odd) places; None where that does not count."""
 
 
 class Steps(NamedTuple):
@@ -36,7 +39,7 @@ class Steps(NamedTuple):
 def steps(
     inputs: Float[Tensor, "b k 4*h"],
     asked: Float[Tensor, "b a"],
-    state: tuple[Float[Tensor, "b h"], Float[Tensor, "b h"]],
+    state: tuple[Float[Tensor, "b h"], Float[Tensor, "b h"], Float[Tensor, "b n"] | None],
     keys: Float[Tensor, "b n a"],
     memory: Float[Tensor, "b n c"],
     valid: Bool[Tensor, "b n"] | None,
@@ -48,17 +51,20 @@ def steps(
     Args:
         inputs: what the tokens and the biases add to the gates.
         asked: what the query is at every step, besides what the hidden state asks.
-        state: hidden state and cell before the first step.
+        state: hidden state, cell and attention before the first step, the last only where its place counts.
         keys, memory, valid: what is attended to; nothing valid is read evenly.
         weights: of the step.
         compared: is given what became of keys and query at each step.
     """
-    hidden, cell = state
+    hidden, cell, attention = state
     made: list[tuple[Tensor, ...]] = []
     hole = None if valid is None else ~valid
     for token in inputs.unbind(1):
         query = torch.addmm(asked, hidden, weights.query.T)
-        inner = torch.tanh(keys + query[:, None])
+        inner = keys + query[:, None]
+        if weights.place is not None and attention is not None:
+            inner = inner + _windows(attention, weights.place) @ weights.place.T
+        inner = torch.tanh(inner)
         if compared is not None:
             compared.append(inner)
         scores = inner @ weights.energy
@@ -76,24 +82,24 @@ def steps(
 
 
 class Recurrence(torch.autograd.Function):
-    """``steps`` with its gradient written out: gives hidden states, cells, what was attended to, and the weights."""
+    """``steps`` with its gradient written out: gives hidden states, cells, what was attended to, and the attention."""
 
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, asked: Tensor, *rest: Any) -> tuple[Tensor, ...]:  # type: ignore[override]
         """Takes ``steps``' arguments one by one."""
-        hidden, cell, keys, memory, valid, *weights = rest
+        hidden, cell, looked, keys, memory, valid, *weights = rest
         compared: list[Tensor] = []
-        done = steps(inputs, asked, (hidden, cell), keys, memory, valid, Weights(*weights), compared)
-        ctx.save_for_backward(hidden, cell, memory, valid, *weights, *done, *compared)
+        done = steps(inputs, asked, (hidden, cell, looked), keys, memory, valid, Weights(*weights), compared)
+        ctx.save_for_backward(hidden, cell, looked, memory, valid, *weights, *done, *compared)
         return done[:4]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         """Backward through time; the gradients of weights and memory are taken of all steps together."""
-        hidden, cell, memory, valid, *rest = ctx.saved_tensors
-        weights, done = Weights(*rest[:3]), Steps(*rest[3:8])
-        back = _backwards((hidden, cell), memory, valid, weights, done, rest[8:], gradients)
+        hidden, cell, looked, memory, valid, *rest = ctx.saved_tensors
+        weights, done = Weights(*rest[:4]), Steps(*rest[4:9])
+        back = _backwards((hidden, cell, looked), memory, valid, weights, done, rest[9:], gradients)
         d_gates, d_query, d_scores, d_context = back.steps
         before = torch.cat([hidden[:, None], done.hidden[:, :-1]], 1).flatten(0, 1)
         d_keys = (d_scores.sum(1)[..., None] - back.curved) * weights.energy
@@ -101,22 +107,23 @@ class Recurrence(torch.autograd.Function):
         flat = d_gates.flatten(0, 1).T
         of_gates = torch.cat([flat @ done.context.flatten(0, 1), flat @ before], 1)
         of_query = d_query.flatten(0, 1).T @ before
-        of_weights = (of_gates, of_query, back.energy)
+        of_weights = (of_gates, of_query, back.energy, back.place)
         return d_gates, d_query.sum(1), *back.state, d_keys, d_memory, None, *of_weights
 
 
 class _Back(NamedTuple):
-    state: tuple[Tensor, Tensor]
-    """Gradients of the first hidden state and cell."""
+    state: tuple[Tensor, Tensor, Tensor | None]
+    """Gradients of the first hidden state, cell and attention."""
     curved: Float[Tensor, "b n a"]
     """Of the keys before the energy, less what the scores' gradients sum to."""
     energy: Float[Tensor, " a"]
+    place: Float[Tensor, "a k"] | None
     steps: list[Tensor]
     """Gradients at every step of gates, queries, scores, and what was attended to."""
 
 
 def _backwards(
-    state: tuple[Tensor, Tensor],
+    state: tuple[Tensor, Tensor, Tensor | None],
     memory: Tensor,
     valid: Tensor | None,
     weights: Weights,
@@ -127,7 +134,9 @@ def _backwards(
     """From the last step to the first."""
     d_hiddens, d_cells, d_contexts, d_attentions = gradients
     slopes = _slopes(done.gates, torch.cat([state[1][:, None], done.cell], 1))
-    d_hidden, d_cell, d_energy = (torch.zeros_like(value) for value in (*state, weights.energy))
+    d_hidden, d_cell, d_energy = (torch.zeros_like(value) for value in (*state[:2], weights.energy))
+    d_looked = None if state[2] is None else torch.zeros_like(state[2])
+    d_place = None if weights.place is None else torch.zeros_like(weights.place)
     curved = memory.new_zeros(*memory.shape[:2], len(d_energy))
     made: list[tuple[Tensor, ...]] = []
     for step in reversed(range(done.hidden.shape[1])):
@@ -142,6 +151,8 @@ def _backwards(
             done.attention[:, step],
             torch.bmm(memory, d_context[..., None])[..., 0] + d_attentions[:, step],
         )
+        if d_looked is not None:
+            wanted = wanted + d_looked
         d_scores = shares * (wanted - (shares * wanted).sum(1, keepdim=True))
         if valid is not None:
             d_scores = d_scores.masked_fill(~valid, 0.0)
@@ -150,10 +161,25 @@ def _backwards(
         curved.addcmul_(d_scores[..., None], squares)
         d_query = (row.sum(2) - torch.bmm(row, squares)[:, 0]) * weights.energy
         d_hidden = torch.addmm(d_hidden, d_query, weights.query)
+        before = done.attention[:, step - 1] if step else state[2]
+        if weights.place is not None and d_place is not None and before is not None:
+            d_added = d_scores[..., None] * weights.energy * (1 - squares)
+            d_place += d_added.flatten(0, 1).T @ _windows(before, weights.place).flatten(0, 1)
+            d_looked = F.conv1d(d_added.transpose(1, 2), weights.place.flip(1)[None], padding="same")[:, 0]
         made.append((d_gates, d_query, d_scores, d_context))
     return _Back(
-        (d_hidden, d_cell), curved, d_energy, [torch.stack(parts[::-1], 1) for parts in zip(*made, strict=True)]
+        (d_hidden, d_cell, d_looked),
+        curved,
+        d_energy,
+        d_place,
+        [torch.stack(parts[::-1], 1) for parts in zip(*made, strict=True)],
     )
+
+
+def _windows(attention: Float[Tensor, "b n"], place: Float[Tensor, "a k"]) -> Float[Tensor, "b n k"]:
+    """Of each place the attention around it."""
+    size = place.shape[1]
+    return F.pad(attention, (size // 2, size // 2)).unfold(1, size, 1)
 
 
 def _slopes(gates: Float[Tensor, "b k 4*h"], cells: Float[Tensor, "b k1 h"]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
