@@ -70,7 +70,7 @@ class Charset:
     normalization: Literal["NFC", "NFD", "NFKC", "NFKD"] = "NFC"
     right_to_left: bool = False
     merges: tuple[tuple[str, str], ...] = ()
-    ngrams: tuple[tuple[str, int], ...] = ()
+    ngrams: tuple[tuple[int, int, str], ...] = ()
 
     def __len__(self) -> int:
         return len(self.characters)

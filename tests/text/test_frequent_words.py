@@ -7,7 +7,7 @@ import pytest
 from wordfreq import word_frequency
 
 from visionkit.errors import ConfigError, ResourceError
-from visionkit.text.character_ngrams import CharacterNGrams
+from visionkit.text.character_ngrams import CharacterNGrams, unpacked
 from visionkit.text.frequent_words import FrequentWords
 
 
@@ -35,9 +35,9 @@ def test_the_same_lines_each_time_and_others_of_another_language() -> None:
 
 def test_own_texts_count_several_times_beside_the_words() -> None:
     words = FrequentWords(words=10, lines=3, own_weight=4)
-    alone = Counter(dict(CharacterNGrams(3).counts(["the cat", "a cat"])))
-    of_words = Counter(dict(CharacterNGrams(3).counts(words.drawn())))
-    both = dict(CharacterNGrams(3, words=words).counts(["the cat", "a cat"]))
+    alone = Counter(unpacked(CharacterNGrams(3).counts(["the cat", "a cat"])))
+    of_words = Counter(unpacked(CharacterNGrams(3).counts(words.drawn())))
+    both = unpacked(CharacterNGrams(3, words=words).counts(["the cat", "a cat"]))
     assert both == {gram: 4 * alone[gram] + of_words[gram] for gram in alone.keys() | of_words.keys()}
 
 

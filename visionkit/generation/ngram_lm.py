@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from visionkit.errors import ConfigError
-from visionkit.text.character_ngrams import BEGIN, NGrams
+from visionkit.text.character_ngrams import BEGIN, NGrams, unpacked
 from visionkit.text.character_ngrams import END as TEXT_END
 
 START, END = -1, 0
@@ -99,9 +99,11 @@ def character_model(ngrams: NGrams, ids: Mapping[str, int], vocabulary: int) -> 
     """
     known = {**ids, BEGIN: START, TEXT_END: END}
     counts = {
-        tuple(known[each] for each in gram): count for gram, count in ngrams if all(map(known.__contains__, gram))
+        tuple(known[each] for each in gram): count
+        for gram, count in unpacked(ngrams).items()
+        if all(map(known.__contains__, gram))
     }
-    return NGramModel(len(ngrams[0][0]), vocabulary, counts)
+    return NGramModel(ngrams[0][0], vocabulary, counts)
 
 
 def follow(tables: Tables, state: int, token: int) -> tuple[float, int]:

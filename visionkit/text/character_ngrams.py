@@ -1,7 +1,7 @@
 """Which characters follow each other in a text: what a reader may know of a language besides what it sees."""
 
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,9 @@ from visionkit.text.frequent_words import FrequentWords
 
 BEGIN, END = "\x02", "\x03"
 """What stands before a text, and behind it."""
-NGrams = tuple[tuple[str, int], ...]
+NGrams = tuple[tuple[int, int, str], ...]
+"""Order, times, and the n-grams of that order that occur so often, sorted, one behind the other: there are hundreds of
+thousands, and a bundle should not need five times their letters to name them."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class CharacterNGrams:
             raise ConfigError("C183", "dataset.layout.text.ngrams.order", what, "give 1 or more, such as 6")
 
     def counts(self, texts: Iterable[str]) -> NGrams:
-        """How often each n-gram occurs, sorted; each text begins with ``order - 1`` times BEGIN and ends with END."""
+        """How often each n-gram occurs; each text begins with ``order - 1`` times BEGIN and ends with END."""
         counted: Counter[str] = Counter()
         for text in texts:
             counted.update(self._ngrams(text))
@@ -44,8 +46,25 @@ class CharacterNGrams:
                 counted[ngram] *= self.words.own_weight
             for line in self.words.drawn():
                 counted.update(self._ngrams(line))
-        return tuple(sorted(counted.items()))
+        return packed(counted)
 
     def _ngrams(self, text: str) -> list[str]:
         whole = BEGIN * (self.order - 1) + text + END
         return [whole[place : place + self.order] for place in range(len(text) + 1)]
+
+
+def packed(counts: Mapping[str, int]) -> NGrams:
+    """Counts of n-grams as labels hold them."""
+    groups: defaultdict[tuple[int, int], list[str]] = defaultdict(list)
+    for ngram, count in counts.items():
+        groups[len(ngram), count].append(ngram)
+    return tuple((*key, "".join(sorted(group))) for key, group in sorted(groups.items()))
+
+
+def unpacked(ngrams: NGrams) -> dict[str, int]:
+    """How often each n-gram occurs."""
+    return {
+        joined[place : place + order]: count
+        for order, count, joined in ngrams
+        for place in range(0, len(joined), order)
+    }
