@@ -34,7 +34,21 @@ def test_a_step_is_the_formula() -> None:
     torch.testing.assert_close(logits[:, 0], decoder.head(torch.cat([hidden, glimpse], 1)))
     torch.testing.assert_close(state.attention[0, 0, :3], scores.softmax(0))
     assert state.attention[0, 0, 3:].tolist() == [0, 0]
-    assert torch.equal(decoder.attention(cells, torch.tensor([[2]]), valid), state.attention)
+    state.attention[0, 0, 2] = 0  # the last real one means the end
+    assert torch.equal(decoder.attention(cells, torch.tensor([[2]]), valid), state.attention[..., :-1])
+
+
+@torch.no_grad()
+def test_the_end_stands_behind_the_last_real_cell_of_each_picture() -> None:
+    decoder = tiny()
+    valid = torch.ones(3, 4, 16, dtype=torch.bool)
+    valid[1, :, 7:], valid[2, :, 1:] = False, False
+    features = [torch.rand(3, 3, 1, 4).double()]
+    cells, seen = decoder.memory(features, valid)
+    assert seen.tolist() == [[True] * 5, [True, True, True, False, False], [True, True, False, False, False]]
+    for row, place in enumerate((4, 2, 1)):
+        torch.testing.assert_close(cells[row, place], decoder.last)
+    torch.testing.assert_close(decoder.memory(features)[0][0], cells[0])
 
 
 @torch.no_grad()

@@ -223,7 +223,9 @@ def test_attention_is_told_by_pixels_and_drawn(reader, stride) -> None:
     assert known["attention"].shape == (4, 61)
     step = stride or 4
     total = known["attention"].sum(1) + (-61 % step) * known["attention"][:, -1]  # the last cell reaches beyond
-    torch.testing.assert_close(total, torch.ones(4))
+    assert ((total > 0) & (total < 1 + 1e-6)).all()
+    if reader is TOKENS["transformer"]:  # the LSTM can also look at the end of the line
+        torch.testing.assert_close(total, torch.ones(4))
     assert task.draw(one, known).shape[0] > task.draw(one, prediction).shape[0]
     empty = explained(network, "handwriting", one, {"text": torch.zeros(0, dtype=torch.int64)})
     assert task.draw(one, empty).shape[2] == 3

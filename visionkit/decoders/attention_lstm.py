@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from visionkit.layers import additive_attention
 from visionkit.layers.additive_attention import RecurrentState
@@ -46,6 +47,8 @@ class AttentionLSTM(nn.Module):
         self.resample = Resample(channels, strides, [strides[-1] if stride is None else stride], spatial_dims)
         self.stride = self.resample.strides[0]
         self.enter = nn.Linear(self.resample.channels[0], width)
+        self.last = nn.Parameter(torch.empty(width))
+        nn.init.normal_(self.last, std=width**-0.5)
         self.embed = nn.Embedding(vocabulary, width)
         self.lstm = additive_attention.AttentionLSTM(width, width, width, keys, location=location)
         self.dropout = nn.Dropout(dropout)
@@ -54,17 +57,21 @@ class AttentionLSTM(nn.Module):
     def memory(
         self, features: Features, valid: Bool[Tensor, "b *space"] | None = None
     ) -> tuple[Float[Tensor, "b n c"], Bool[Tensor, "b n"]]:
-        """What is read: a vector for each cell of the map in reading order, and which cells hold real pixels.
+        """What is read: a vector for each cell of the map in reading order, and which cells are looked at.
 
+        Behind the last real cell of each picture stands one that means the end, to be looked at before it is written.
         ``valid`` is at the image's size; without it every cell is real.
         """
         cells = self.resample(features)[0]
         size = cells.shape[2:]
         x = self.enter(cells.flatten(2).transpose(1, 2))
         x = self.dropout(x + grid_sinusoids(size, self.width, x.device).to(x.dtype))
-        if valid is None:
-            return x, torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
-        return x, valid_cells(valid, size, self.stride).flatten(1)
+        real = torch.ones_like(x[..., 0], dtype=torch.bool)
+        if valid is not None:
+            real = valid_cells(valid, size, self.stride).flatten(1)
+        behind = F.pad(_last(real), (1, 0))
+        x = torch.where(behind[..., None], self.last.to(x.dtype), F.pad(x, (0, 0, 0, 1)))
+        return x, F.pad(real, (0, 1)) | behind
 
     def start(self, memory: Float[Tensor, "b n c"], valid: Bool[Tensor, "b n"] | None = None) -> RecurrentState:
         """State before the first token; what the attention needs of the memory is computed here, once."""
@@ -81,5 +88,14 @@ class AttentionLSTM(nn.Module):
     def attention(
         self, memory: Float[Tensor, "b n c"], tokens: Int64[Tensor, "b t"], valid: Bool[Tensor, "b n"] | None = None
     ) -> Float[Tensor, "b t n"] | None:
-        """How much is looked at each place to choose the token after each of these."""
-        return self.step(tokens, self.start(memory, valid))[1].attention
+        """How much is looked at each cell of the map, and not at the end, to choose the token after each of these."""
+        shares = self.step(tokens, self.start(memory, valid))[1].attention
+        if shares is None or valid is None:
+            return None if shares is None else shares[..., :-1]
+        return shares.masked_fill(_last(valid)[:, None], 0.0)[..., :-1]
+
+
+def _last(real: Bool[Tensor, "b n"]) -> Bool[Tensor, "b n"]:
+    """True at the last of each row's real cells."""
+    places = torch.arange(1, real.shape[1] + 1, device=real.device)
+    return (real * places).amax(1, keepdim=True) == places
