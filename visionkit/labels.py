@@ -64,6 +64,8 @@ class Charset:
         right_to_left: whether lines are read from the right.
         merges: pairs of bytes and subwords that are joined where the text is read in subwords, the first first.
         ngrams: how often characters follow each other, of ``text.character_ngrams``; empty where nobody has counted.
+
+    Raises ValueError for n-grams that are not all of one order.
     """
 
     characters: tuple[str, ...]
@@ -71,6 +73,12 @@ class Charset:
     right_to_left: bool = False
     merges: tuple[tuple[str, str], ...] = ()
     ngrams: tuple[tuple[int, int, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        orders = {order for order, _, _ in self.ngrams}
+        wrong = any(order < 1 or count < 1 or len(joined) % order for order, count, joined in self.ngrams)
+        if wrong or len(orders) > 1:
+            raise ValueError("the n-grams are not all of the one order that they name")
 
     def __len__(self) -> int:
         return len(self.characters)

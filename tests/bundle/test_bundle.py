@@ -403,6 +403,10 @@ LABELS = [
     {"mask": {"kind": "classes", "names": ["a"], "colors": [[1, 2, 3.0]]}},
     {"mask": {"kind": "classes", "names": ["a"], "other": 1}},
     {"edges": {"kind": "edges", "tolerance": "0.01"}},
+    {"text": {"kind": "charset", "characters": ["a"], "ngrams": [[0, 1, "aa"]]}},
+    {"text": {"kind": "charset", "characters": ["a"], "ngrams": [[2, 1, "aaa"]]}},
+    {"text": {"kind": "charset", "characters": ["a"], "ngrams": [[2, 0, "aa"]]}},
+    {"text": {"kind": "charset", "characters": ["a"], "ngrams": [[2, 1, "aa"], [1, 1, "a"]]}},
 ]
 
 
