@@ -110,9 +110,10 @@ def test_folders_that_are_not_there_or_hold_nothing(tmp_path: Path) -> None:
 @pytest.mark.realdata
 def test_the_real_manuscripts(real_data: Path) -> None:
     root = real_data / "caroline_minuscule"
-    sets = [LineFolder(root, split, fractions=(0.7, 0.15, 0.15), folders=2) for split in ("train", "val", "test")]
-    assert [len(lines) for lines in sets] == [288, 42, 20]
-    pages = [{lines.key(index).rpartition("__")[0] for index in range(len(lines))} for lines in sets]
-    assert len(set.union(*pages)) == sum(map(len, pages)) == 15
+    sets = [LineFolder(root, split, fractions=(0.52, 0.08, 0.4), folders=1) for split in ("train", "val", "test")]
+    assert [len(lines) for lines in sets] == [236, 42, 72]
+    manuscripts = [{lines.key(index).partition("__")[0] for index in range(len(lines))} for lines in sets]
+    assert list(map(len, manuscripts)) == [10, 2, 2]
+    assert len(set.union(*manuscripts)) == 14
     page = [LineFolder(real_data / "read2017_lines", "train", 1, None, "Images", "Text", (1, 0, 0))]
     assert len(page[0]) == 23
