@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from text_trees import line_picture
 
+from visionkit.config import build, compose
 from visionkit.datasets.check import check
 from visionkit.datasets.line_folder import LineFolder
 from visionkit.datasets.text_rules import TextRules
@@ -109,8 +110,10 @@ def test_folders_that_are_not_there_or_hold_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.realdata
 def test_the_real_manuscripts(real_data: Path) -> None:
-    root = real_data / "caroline_minuscule"
-    sets = [LineFolder(root, split, fractions=(0.52, 0.08, 0.4), folders=1) for split in ("train", "val", "test")]
+    source = build(
+        compose("train", ["dataset=caroline_minuscule", f"dataset.root={real_data / 'caroline_minuscule'}"]).dataset
+    )
+    sets = [source.split(split) for split in ("train", "val", "test")]
     assert [len(lines) for lines in sets] == [236, 42, 72]
     manuscripts = [{lines.key(index).partition("__")[0] for index in range(len(lines))} for lines in sets]
     assert list(map(len, manuscripts)) == [10, 2, 2]
