@@ -172,7 +172,9 @@ def test_every_inference_gives_the_size_of_the_image(option: str) -> None:
 @pytest.mark.parametrize("option", options("generation"))
 def test_every_generation_reads_with_the_readers_of_its_kind(option: str) -> None:
     task = "ctc" if option.startswith("ctc") else "attention"
-    cfg = composed(f"generation={option}", f"task=handwriting/{task}", "encoder=crnn")
+    guidance = "{_target_:visionkit.decoders.recurrent_ctc.Shortcut,_partial_:true}"
+    guided = [f"tasks.handwriting.reader.guidance={guidance}"] if option.startswith("joint") else []
+    cfg = composed(f"generation={option}", f"task=handwriting/{task}", "encoder=crnn", *guided)
     check_an_evaluation(make_network(cfg, contract.LABELS))
 
 

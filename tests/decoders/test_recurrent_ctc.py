@@ -22,8 +22,10 @@ def test_the_shortcut_is_ctc_of_three_columns_each() -> None:
     torch.manual_seed(0)
     head, line, ids = Shortcut(4, 7).double(), torch.rand(2, 4, 2, 6).double(), [[3, 3], [1]]
     valid = torch.ones(2, 2, 6, dtype=torch.bool)
-    valid[1, :, 4:] = False
+    valid[1, :, 4:] = valid[0, 1] = False
     columns = F.pad(line.amax(2), (1, 1))
+    columns[1, :, 1 + 4 :] = 0
+    columns[0, :, 1:-1] = line[0, :, 0]
     weight, bias = head.classify.weight, head.classify.bias
     rows = [torch.einsum("bcw,vcw->bv", columns[:, :, place : place + 3], weight) + bias for place in range(6)]
     log_probs = torch.stack(rows).log_softmax(-1)

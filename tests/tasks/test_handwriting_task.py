@@ -20,6 +20,7 @@ from visionkit.generation.beam import beam
 from visionkit.generation.ctc import ctc_greedy
 from visionkit.generation.ctc_beam import ctc_language_beam
 from visionkit.generation.greedy import greedy
+from visionkit.generation.joint_ctc import joint, joint_language
 from visionkit.labels import Charset
 from visionkit.network import Network, explained
 from visionkit.tasks.column_reader import ColumnReader
@@ -43,6 +44,7 @@ TOKENS = {
     for name, decoder in WRITERS.items()
 }
 TOKENS["guided transformer"] = partial(TOKENS["transformer"], guidance=Shortcut)
+TOKENS["joint"] = partial(TOKENS["guided transformer"], search=partial(joint, max_length=6))
 READERS = {"columns": COLUMNS, "guided": GUIDED, **TOKENS}
 
 
@@ -173,12 +175,47 @@ def test_a_search_of_the_other_kind_is_refused(reader, search) -> None:
         make(partial(reader, search=partial(search)))
 
 
+@pytest.mark.parametrize("right_to_left", [False, True])
+def test_joint_decoding_asks_the_guidance_of_the_columns(right_to_left: bool) -> None:
+    labels = Charset(tuple(" abc"), right_to_left=right_to_left)
+    reader = partial(TOKENS["transformer"], guidance=Shortcut, search=partial(joint, weight=1.0, search=greedy))
+    own = make(reader, labels).eval().named_tasks["handwriting"].reader
+    said = torch.full((2, 6, 5), -9.0)
+    for row, seen in enumerate([[2, 0, 3, 0, 0, 0], [4, 0, 0, 2, 1, 1]]):
+        said[row, torch.arange(6), torch.tensor(seen)] = 9.0
+    own.guidance.logits = lambda line, valid: said
+    valid = torch.ones(2, 4, 24, dtype=torch.bool)
+    valid[1, :, 16:] = False  # its last two columns are padding
+    read = own.decide(torch.zeros(2, own.decoder.enter.in_features, 1, 6), valid).rows()
+    assert read == ([[3, 2], [2, 4]] if right_to_left else [[2, 3], [4, 2]])
+
+
+def test_joint_decoding_without_guidance_is_refused() -> None:
+    for guidance in (None, SemanticGuidance):
+        with pytest.raises(ConfigError, match=r"C232.*generation=beam"):
+            make(partial(TOKENS["transformer"], guidance=guidance, search=joint))
+
+
+def test_joint_decoding_can_ask_a_language_too() -> None:
+    reader = partial(TOKENS["guided transformer"], search=partial(joint_language, weight=1.0, model_weight=2.0))
+    own = make(reader, replace(LATIN, ngrams=NGRAMS)).eval().named_tasks["handwriting"].reader
+    said = torch.full((1, 3, own.tokenizer.size), -9.0)
+    a, b, c = own.tokenizer.encode("abc")
+    said[0, 0, a] = said[0, 2, c] = 9.0
+    said[0, 1, b], said[0, 1, 0] = 0.0, 0.1  # "ac" is seen a little better than "abc", which the language knows
+    own.guidance.logits = lambda line, valid: said
+    decoded = own.decide(torch.zeros(1, own.decoder.enter.in_features, 1, 3), torch.ones(1, 4, 12, dtype=torch.bool))
+    assert own.tokenizer.decode(decoded.rows()[0]) == "abc"
+
+
 def test_a_search_by_language_asks_for_ngrams_and_uses_them() -> None:
     reader = partial(COLUMNS, search=ctc_language_beam)
     with pytest.raises(ConfigError, match=r"C198.*ngrams=training"):
         make(reader)
     with pytest.raises(ConfigError, match="C198"):
         make(reader, labels=replace(LATIN, ngrams=NGRAMS), tokenizer=ByteTokenizer)
+    with pytest.raises(ConfigError, match=r"C198.*generation=joint"):
+        make(partial(TOKENS["guided transformer"], search=joint_language))
     network = make(reader, labels=replace(LATIN, ngrams=NGRAMS)).eval()
     task = network.named_tasks["handwriting"]
     logits = torch.full((1, 3, task.tokenizer.size), -9.0)

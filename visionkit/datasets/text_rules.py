@@ -33,7 +33,8 @@ class TextRules:
         columns_per_height: columns that the recogniser makes of a picture as wide as high (height 32 and stride 4: 8);
             with it ``visionkit check`` reports lines that are too short for CTC to align their text.
         subwords: where the subwords come from that a ``SubwordTokenizer`` reads the text in; None for none.
-        ngrams: where the n-grams of characters come from that ``generation=ctc_language`` knows; None for none.
+        ngrams: where the n-grams of characters come from that ``generation=ctc_language`` or ``joint_language`` knows;
+            None for none.
 
     Raises ConfigError: C185 unknown normal form, replacements that are no pairs, C186 characters that are none or given
     twice.

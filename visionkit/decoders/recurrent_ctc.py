@@ -1,8 +1,9 @@
-"""CTC over columns that an LSTM has read, and a shortcut past the LSTM that only trains (Retsinas et al. 2022, "Best
-Practices for a Handwritten Text Recognition System", arXiv 2404.11339)."""
+"""CTC over columns that an LSTM has read, and a shortcut past the LSTM that guides the training (Retsinas et al. 2022,
+"Best Practices for a Handwritten Text Recognition System", arXiv 2404.11339)."""
 
 from collections.abc import Sequence
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -52,5 +53,9 @@ class Shortcut(nn.Module):
         self, line: Float[Tensor, "b c h w"], ids: Sequence[Sequence[int]], valid: Bool[Tensor, "b h w"]
     ) -> Float[Tensor, ""]:
         """The loss; ``valid`` are the map's real cells."""
-        logits = self.classify(line.amax(2)).transpose(1, 2)
-        return ctc_loss(logits, ids, valid.any(1).sum(1))
+        return ctc_loss(self.logits(line, valid), ids, valid.any(1).sum(1))
+
+    def logits(self, line: Float[Tensor, "b c h w"], valid: Bool[Tensor, "b h w"]) -> Float[Tensor, "b w v"]:
+        """Of every column; cells that are not valid are seen as the nothing beyond the map."""
+        columns = line.masked_fill(~valid[:, None], -torch.inf).amax(2)
+        return self.classify(columns.masked_fill(~valid.any(1)[:, None], 0)).transpose(1, 2)

@@ -8,19 +8,24 @@ from visionkit.errors import ConfigError
 
 
 def next_log_probs(
-    logits: Float[Tensor, "*b v"], allowed: Bool[Tensor, "*b v"] | None, temperature: float, end: int
+    logits: Float[Tensor, "*b v"],
+    allowed: Bool[Tensor, "*b v"] | None,
+    temperature: float,
+    end: int,
+    normalised: bool = True,
 ) -> Float[Tensor, "*b v"]:
     """Log-probabilities of the next token among those allowed, in float32 or better.
 
     Where nothing is allowed, the end is. A temperature above 1 flattens: it calibrates confidences, greedy tokens do
-    not depend on it.
+    not depend on it. Logits that are scores already stay as they are, but for the temperature, if not ``normalised``.
     """
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     if allowed is not None:
         allowed = allowed.clone()
         allowed[..., end] |= ~allowed.any(-1)
         logits = logits.masked_fill(~allowed, -torch.inf)
-    return (logits if temperature == 1 else logits / temperature).log_softmax(-1)
+    logits = logits if temperature == 1 else logits / temperature
+    return logits.log_softmax(-1) if normalised else logits
 
 
 def require_settings(max_length: int, temperature: float, **positive: int) -> None:

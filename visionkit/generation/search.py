@@ -1,5 +1,6 @@
 """Hypotheses of beam search, and how a step turns them into longer ones."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -8,7 +9,6 @@ from torch import Tensor
 
 from visionkit.generation.constraints import Constraint
 from visionkit.generation.result import Decoded, trimmed
-from visionkit.generation.scores import next_log_probs
 from visionkit.types import DecodingState, SequenceDecoder
 
 
@@ -65,12 +65,12 @@ class Search:
         decoder: SequenceDecoder,
         constraint: Constraint,
         end: int,
-        temperature: float,
+        scores: Callable[..., Tensor],
         penalty: float,
         diversity: float,
     ) -> None:
         self.decoder, self.constraint = decoder, constraint
-        self.end, self.temperature, self.penalty, self.diversity = end, temperature, penalty, diversity
+        self.end, self.scores, self.penalty, self.diversity = end, scores, penalty, diversity
         self.state: DecodingState
         self.rule: Tensor
         self.last: Tensor
@@ -85,7 +85,7 @@ class Search:
     def step(self, beams: Beams) -> Beams:
         """Every hypothesis grows by a token, or stays where it has ended."""
         logits, self.state = self.decoder.step(self.last[:, None], self.state)
-        step = next_log_probs(logits[:, 0], self.constraint(self.rule), self.temperature, self.end)
+        step = self.scores(logits[:, 0], self.constraint(self.rule), end=self.end)
         count, groups, width = beams.log_prob.shape
         rows = torch.arange(len(step), device=step.device).view(count, -1).expand(count, groups * width)
         step = step[rows].view(count, groups, width, -1)

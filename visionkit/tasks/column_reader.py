@@ -1,22 +1,17 @@
 """CTC: all columns of a line are read at once."""
 
-import inspect
 import warnings
 from collections.abc import Callable, Sequence
-from functools import partial
 
-import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from visionkit.errors import ConfigError
-from visionkit.generation.ngram_lm import character_model
 from visionkit.generation.result import Decoded
 from visionkit.layers.valid import valid_cells
 from visionkit.losses.ctc import ctc_loss, unalignable
 from visionkit.metrics.alignment import Unalignable
-from visionkit.tasks.readers import Line, as_seen, refuse
+from visionkit.tasks.readers import Line, as_seen, in_reading_order, refuse, with_language
 from visionkit.text.batches import frames_needed
 from visionkit.text.tokenizers import Tokenizer
 from visionkit.types import Stride
@@ -56,7 +51,7 @@ class ColumnReader(nn.Module):
         refuse(search, "decoder", "columns", "generation=ctc_greedy or ctc_beam")
         self.decoder = decoder(channels=channels, vocabulary=tokenizer.size)
         self.guidance = None if guidance is None else guidance(channels=channels, vocabulary=tokenizer.size)
-        self.search = _with_language(search, tokenizer)
+        self.search = with_language(search, tokenizer, "generation=ctc_greedy or ctc_beam")
         self.stride, self.tokenizer, self.right_to_left = stride, tokenizer, right_to_left
         self.weight, self.guidance_weight = weight, guidance_weight
         self._named: set[str] = set()
@@ -72,7 +67,7 @@ class ColumnReader(nn.Module):
         cells = valid_cells(valid, line.shape[2:], self.stride)
         frames = cells.any(1).sum(1)
         self._name(ids, frames, keys)
-        logits = self._in_reading_order(self.decoder(line), frames)
+        logits = in_reading_order(self.decoder(line), frames, self.right_to_left)
         terms = {"ctc": self.weight * ctc_loss(logits, ids, frames, self.tokenizer.blank)}
         if self.guidance is not None and self.training:
             terms["guidance"] = self.guidance_weight * self.guidance(line, as_seen(ids, self.right_to_left), cells)
@@ -81,7 +76,8 @@ class ColumnReader(nn.Module):
     def decide(self, outputs: Float[Tensor, "b t v"], valid: Bool[Tensor, "b h w"]) -> Decoded:
         """The tokens of the real columns."""
         frames = self._frames(valid, outputs.shape[1])
-        return self.search(self._in_reading_order(outputs, frames), frames, blank=self.tokenizer.blank)
+        columns = in_reading_order(outputs, frames, self.right_to_left)
+        return self.search(columns, frames, blank=self.tokenizer.blank)
 
     def unalignable(self, ids: Sequence[Sequence[int]], valid: Bool[Tensor, "b h w"]) -> list[int]:
         """Rows with more tokens, and blanks between equal ones, than columns."""
@@ -96,28 +92,9 @@ class ColumnReader(nn.Module):
         size = (1, columns or -(-valid.shape[2] // step))
         return valid_cells(valid.any(1, keepdim=True), size, (1, step)).any(1).sum(1)
 
-    def _in_reading_order(self, logits: Float[Tensor, "b t v"], frames: Int64[Tensor, "b"]) -> Float[Tensor, "b t v"]:
-        if not self.right_to_left:
-            return logits
-        places = torch.arange(logits.shape[1], device=logits.device)
-        mirrored = frames[:, None] - 1 - places
-        return logits.take_along_dim(torch.where(mirrored >= 0, mirrored, places)[..., None], 1)
-
     def _name(self, ids: Sequence[Sequence[int]], frames: Int64[Tensor, "b"], keys: Sequence[str]) -> None:
         for row in unalignable(ids, frames):
             if keys[row] not in self._named:
                 self._named.add(keys[row])
                 have, need = int(frames[row]), frames_needed(ids[row])
                 warnings.warn(f"{keys[row]}: its text needs {need} columns and has {have}; left out", stacklevel=2)
-
-
-def _with_language(search: Callable[..., Decoded], tokenizer: Tokenizer) -> Callable[..., Decoded]:
-    """The search with the model that it asks for, if it does."""
-    wanted = inspect.signature(search).parameters.get("language_model")
-    if wanted is None or wanted.default is not inspect.Parameter.empty:
-        return search
-    ngrams, ids = getattr(tokenizer, "ngrams", ()), getattr(tokenizer, "ids", {})
-    if not ngrams:
-        fix = "train with ngrams=training (and characters as tokens), or choose generation=ctc_greedy or ctc_beam"
-        raise ConfigError("C198", "tasks.handwriting.reader.search", "no n-grams of the text were counted", fix)
-    return partial(search, language_model=character_model(ngrams, ids, tokenizer.size))

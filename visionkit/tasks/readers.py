@@ -5,14 +5,18 @@ A reader owns the decoder, its loss and the procedure that decides; ``TextRecogn
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
-from jaxtyping import Bool, Float
+import torch
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torchmetrics import Metric
 
 from visionkit.errors import ConfigError
+from visionkit.generation.ngram_lm import character_model
 from visionkit.generation.result import Decoded
+from visionkit.text.tokenizers import Tokenizer
 
 Line = Float[Tensor, "b c h w"]
 
@@ -46,6 +50,17 @@ def as_seen(ids: Sequence[Sequence[int]], right_to_left: bool) -> Sequence[Seque
     return [row[::-1] for row in ids] if right_to_left else ids
 
 
+def in_reading_order(
+    logits: Float[Tensor, "b t v"], frames: Int64[Tensor, "b"], right_to_left: bool
+) -> Float[Tensor, "b t v"]:
+    """Columns from the right where the script is; what lies behind the ``frames`` of a row stays."""
+    if not right_to_left:
+        return logits
+    places = torch.arange(logits.shape[1], device=logits.device)
+    mirrored = frames[:, None] - 1 - places
+    return logits.take_along_dim(torch.where(mirrored >= 0, mirrored, places)[..., None], 1)
+
+
 def refuse(search: Callable[..., Decoded], foreign: str, kind: str, fix: str) -> None:
     """Raises ConfigError C182 for a search that asks for what this kind of reader has not; else it would end a run at
     its first validation.
@@ -53,3 +68,18 @@ def refuse(search: Callable[..., Decoded], foreign: str, kind: str, fix: str) ->
     if foreign in inspect.signature(search).parameters:
         name = getattr(getattr(search, "func", search), "__name__", "this search")
         raise ConfigError("C182", "tasks.handwriting.reader.search", f"{name} is none for a reader by {kind}", fix)
+
+
+def with_language(search: Callable[..., Decoded], tokenizer: Tokenizer, others: str) -> Callable[..., Decoded]:
+    """The search with the language model that it asks for, if it does.
+
+    Raises ConfigError C198 where the dataset says nothing of a language; ``others`` names the searches without one.
+    """
+    wanted = inspect.signature(search).parameters.get("language_model")
+    if wanted is None or wanted.default is not inspect.Parameter.empty:
+        return search
+    ngrams, ids = getattr(tokenizer, "ngrams", ()), getattr(tokenizer, "ids", {})
+    if not ngrams:
+        fix = f"train with ngrams=training (and characters as tokens), or choose {others}"
+        raise ConfigError("C198", "tasks.handwriting.reader.search", "no n-grams of the text were counted", fix)
+    return partial(search, language_model=character_model(ngrams, ids, tokenizer.size))

@@ -1,5 +1,6 @@
 """A line is read token by token."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,11 +9,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from visionkit.errors import ConfigError
 from visionkit.generation.result import Decoded
 from visionkit.layers.strides import per_axis
 from visionkit.layers.valid import valid_cells
 from visionkit.losses.sequence import token_cross_entropy
-from visionkit.tasks.readers import Line, as_seen, refuse
+from visionkit.tasks.readers import Line, as_seen, in_reading_order, refuse, with_language
 from visionkit.text.batches import teacher_forced
 from visionkit.text.tokenizers import Tokenizer
 from visionkit.types import Stride
@@ -24,16 +26,19 @@ class TokenReader(nn.Module):
     Args:
         decoder: called as ``decoder(channels=, strides=, spatial_dims=, vocabulary=)``; a SequenceDecoder that also
             says by ``memory(features, valid)`` what of a map it reads.
-        search: ``(decoder, memory, valid, start=, end=) -> Decoded``.
+        search: ``(decoder, memory, valid, start=, end=) -> Decoded``; one that asks for ``columns=`` and ``frames=`` is
+            given what the guidance says of the columns, one that asks for a ``language_model=`` that of the
+            dataset's characters.
         channels, stride, tokenizer, right_to_left: of the map and of the text; the decoder finds its way in any
             direction.
         smoothing: of the labels, 0..1.
         guidance: called as ``guidance(channels=, vocabulary=)``; a further loss ``(map, ids from left to right, valid
             of the map) -> scalar``, or None. With CTC the map learns letters before the decoder knows where to look
             (Barrere et al. 2022, "A light transformer-based architecture for handwritten text recognition").
-        weight, guidance_weight: of the two terms; the guidance takes part in training alone.
+        weight, guidance_weight: of the two terms; the guidance's is taken in training alone.
 
-    Raises ConfigError C182 for a search over columns.
+    Raises ConfigError: C182 a search over columns, C198 one by a language of which the dataset says nothing, C232 one
+    over tokens and columns of which no guidance tells.
     """
 
     def __init__(
@@ -50,12 +55,18 @@ class TokenReader(nn.Module):
         guidance_weight: float = 1.0,
     ) -> None:
         super().__init__()
-        refuse(search, "logits", "tokens", "generation=greedy, beam, diverse_beam or speculative")
+        refuse(search, "logits", "tokens", "generation=greedy, beam, diverse_beam, speculative or joint")
         shape = {"channels": [channels], "strides": [stride], "spatial_dims": 2}
         self.decoder, self.stride = decoder(**shape, vocabulary=tokenizer.size), stride
         self.guidance = None if guidance is None else guidance(channels=channels, vocabulary=tokenizer.size)
-        self.search, self.tokenizer, self.smoothing = search, tokenizer, smoothing
+        self.search = with_language(search, tokenizer, "generation=joint or beam")
+        self.tokenizer, self.smoothing = tokenizer, smoothing
         self.right_to_left, self.weight, self.guidance_weight = right_to_left, weight, guidance_weight
+        self.asks_columns = "columns" in inspect.signature(search).parameters
+        if self.asks_columns and not hasattr(self.guidance, "logits"):
+            what = "joint decoding asks what CTC says of the columns, and no guidance was trained to tell"
+            fix = "train with reader.guidance as experiment=handwriting/transformer_iam does, or choose generation=beam"
+            raise ConfigError("C232", "tasks.handwriting.reader.search", what, fix)
 
     def forward(self, line: Line) -> Line:
         """The map itself: what comes after it depends on how many tokens there are."""
@@ -78,7 +89,14 @@ class TokenReader(nn.Module):
     def decide(self, outputs: Line, valid: Bool[Tensor, "b h w"]) -> Decoded:
         """The tokens that the procedure finds."""
         memory, real = self.decoder.memory([outputs], valid)
-        return self.search(self.decoder, memory, real, start=self.tokenizer.start, end=self.tokenizer.end)
+        columns = self._columns(outputs, valid) if self.asks_columns else {}
+        return self.search(self.decoder, memory, real, start=self.tokenizer.start, end=self.tokenizer.end, **columns)
+
+    def _columns(self, line: Line, valid: Bool[Tensor, "b h w"]) -> dict[str, Tensor]:
+        guidance: Any = self.guidance
+        cells = valid_cells(valid, line.shape[2:], self.stride)
+        frames = cells.any(1).sum(1)
+        return {"columns": in_reading_order(guidance.logits(line, cells), frames, self.right_to_left), "frames": frames}
 
     def attention(
         self, line: Line, ids: Sequence[Sequence[int]], valid: Bool[Tensor, "b h w"]

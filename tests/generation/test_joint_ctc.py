@@ -1,0 +1,162 @@
+"""CTC prefix scores against all paths, and joint decoding against both models written out."""
+
+import itertools
+import math
+from collections import defaultdict
+from functools import partial
+
+import pytest
+import torch
+from tiny_decoders import END, START, RowModels, every_sequence, tiny_decoder, tiny_memory
+
+from visionkit.errors import ConfigError
+from visionkit.generation.beam import beam, diverse
+from visionkit.generation.ctc_prefix_scores import CTCPrefixes
+from visionkit.generation.greedy import greedy
+from visionkit.generation.joint_ctc import Joint, joint, joint_language
+from visionkit.generation.ngram_lm import NGramModel
+from visionkit.generation.speculative import speculative
+
+IDS = {"start": START, "end": END}
+
+
+def columns(seed, rows=3, length=5, classes=3):
+    generator = torch.Generator().manual_seed(seed)
+    return 1.5 * torch.randn(rows, length, classes, generator=generator, dtype=torch.float64)
+
+
+def every_text(logits):
+    """Probability of each text of one row: the sum over its paths."""
+    texts = defaultdict(float)
+    steps = logits.softmax(-1).tolist()
+    for path in itertools.product(range(logits.shape[1]), repeat=len(steps)):
+        text = tuple(token for token, _ in itertools.groupby(path) if token)
+        texts[text] += math.prod(step[token] for step, token in zip(steps, path, strict=True))
+    return texts
+
+
+def next_of(texts, prefix, classes):
+    """Log-probability of each next token, the end at 0, by adding up the texts that begin so."""
+    begun = [
+        sum(p for text, p in texts.items() if text[: len(prefix) + 1] == (*prefix, token)) for token in range(classes)
+    ]
+    begun[0] = texts.get(prefix, 0.0)
+    return [math.log(p / sum(begun)) if p else -math.inf for p in begun]
+
+
+def test_the_next_token_is_the_sum_over_all_texts_that_begin_so():
+    logits = columns(0)
+    lengths = torch.tensor([5, 3, 4])
+    texts = [every_text(row[:length]) for row, length in zip(logits, lengths.tolist(), strict=True)]
+    for prefix in [(), (1,), (1, 1), (1, 2), (2, 1, 2), (2, 2), (1, 2, 2)]:
+        said = CTCPrefixes.begin(logits, lengths).again([prefix] * 3).next_log_probs()
+        for row in range(3):
+            if sum(p for text, p in texts[row].items() if text[: len(prefix)] == prefix):
+                assert said[row].tolist() == pytest.approx(next_of(texts[row], prefix, 3))
+
+
+def test_an_impossible_prefix_ends():
+    said = CTCPrefixes.begin(columns(0)).again([(1, 1, 1, 1)] * 3).next_log_probs()
+    assert said[:, 0].tolist() == [0, 0, 0]
+    assert (said[:, 1:] == -torch.inf).all()
+
+
+def test_no_columns_are_an_empty_text():
+    said = CTCPrefixes.begin(columns(0, length=0)).next_log_probs()
+    assert said[:, 0].tolist() == [0, 0, 0]
+    assert CTCPrefixes.begin(columns(0, rows=0)).next_log_probs().shape == (0, 3)
+
+
+def test_rows_of_different_lengths_are_those_of_their_own():
+    rows = [[1, 2], [2], []]
+    together = CTCPrefixes.begin(columns(1)).again(rows)
+    for row, tokens in enumerate(rows):
+        alone = CTCPrefixes.begin(columns(1)[row : row + 1]).again([tokens])
+        torch.testing.assert_close(together.next_log_probs()[row : row + 1], alone.next_log_probs())
+
+
+def test_ctc_alone_in_a_wide_beam_is_its_most_probable_text():
+    for seed in range(3):
+        decoder, (memory, valid) = tiny_decoder(seed, 3), tiny_memory(seed)
+        logits = columns(seed, len(memory))
+        found = joint(decoder, memory, valid, columns=logits, weight=1.0, search=partial(beam, width=200), **IDS)
+        for row in range(len(memory)):
+            texts = every_text(logits[row])
+            best = max(texts, key=texts.__getitem__)
+            assert found.rows()[row] == list(best)
+            assert float(found.log_prob[row]) == pytest.approx(math.log(texts[best]))
+
+
+@pytest.mark.parametrize("weight", [0.2, 0.7])
+def test_a_wide_beam_finds_what_both_say_is_best(weight):
+    for seed in range(3):
+        decoder, (memory, valid) = tiny_decoder(seed, 3), tiny_memory(seed)
+        logits, wide = columns(seed, len(memory), 4), partial(beam, width=200, normalised=False, max_length=6)
+        own = every_sequence(decoder, memory, valid, 6)
+        found = joint(decoder, memory, valid, columns=logits, weight=weight, search=wide, **IDS)
+        model = NGramModel.fit([[1, 2], [2, 2, 1]], 3, order=2)
+        language = joint_language(
+            decoder, memory, valid, columns=logits, weight=weight, language_model=model, search=wide, **IDS
+        )
+        for row in range(len(memory)):
+            scores = {
+                text: (1 - weight) * own[row][(*text, END)] + weight * math.log(probability)
+                for text, probability in every_text(logits[row]).items()
+            }
+            best = max(scores, key=scores.__getitem__)
+            assert found.rows()[row] == list(best)
+            assert float(found.log_prob[row]) == pytest.approx(scores[best])
+            fused = {text: score + 0.15 * model.log_prob(text) for text, score in scores.items()}
+            best = max(fused, key=fused.__getitem__)
+            assert language.rows()[row] == list(best)
+            assert float(language.log_prob[row]) == pytest.approx(fused[best])
+
+
+@torch.no_grad()
+def test_greedy_takes_the_best_of_the_weighted_sum():
+    for seed in range(4):
+        decoder, (memory, valid) = tiny_decoder(seed, 3), tiny_memory(seed)
+        logits = columns(seed, len(memory))
+        found = joint(decoder, memory, valid, columns=logits, weight=0.4, search=greedy, **IDS)
+        for row in range(len(memory)):
+            texts, tokens = every_text(logits[row]), []
+            while True:
+                own = decoder(memory[row, None], torch.tensor([[START, *tokens]]), valid[row, None])[0, -1]
+                said = next_of(texts, tuple(tokens), 3)
+                sums = [0.6 * a + 0.4 * b for a, b in zip(own.log_softmax(-1).tolist(), said, strict=True)]
+                best = max(range(3), key=sums.__getitem__)
+                if best == END:
+                    break
+                tokens.append(best)
+            assert found.rows()[row] == tokens
+
+
+@pytest.mark.parametrize("search", [beam, diverse])
+def test_rows_together_are_rows_alone(search):
+    models, logits = RowModels(), columns(2, 4, 9, RowModels.vocabulary)
+    memory, frames = models.memory(2, 4), torch.tensor([9, 0, 5, 7])
+    together = joint(models, memory, columns=logits, frames=frames, search=search, **IDS)
+    for row in range(4):
+        one = slice(row, row + 1)
+        alone = joint(models, memory[one], columns=logits[one], frames=frames[one], search=search, **IDS)
+        assert together.rows()[row] == alone.rows()[0]
+        torch.testing.assert_close(together.log_prob[one], alone.log_prob)
+
+
+def test_drafts_change_nothing():
+    models = RowModels()
+    for seed in range(20):
+        memory, logits = models.memory(seed, 3), columns(seed, 3, 30, models.vocabulary)
+        options = {"columns": logits, "weight": 0.5, **IDS, "max_length": 40}
+        expected = joint(models, memory, search=greedy, **options)
+        found = joint(models, memory, search=speculative, **options)
+        assert found.rows() == expected.rows()
+        torch.testing.assert_close(found.log_prob, expected.log_prob)
+    assert max(map(len, expected.rows())) > 5
+
+
+@pytest.mark.parametrize("weight", [0.0, -0.1, 1.1, math.nan])
+def test_a_weight_that_is_none_is_named(weight):
+    with pytest.raises(ConfigError) as caught:
+        Joint(RowModels(), columns(0), weight=weight)
+    assert caught.value.code == "C231"
