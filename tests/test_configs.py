@@ -172,10 +172,18 @@ def test_every_inference_gives_the_size_of_the_image(option: str) -> None:
 @pytest.mark.parametrize("option", options("generation"))
 def test_every_generation_reads_with_the_readers_of_its_kind(option: str) -> None:
     task = "ctc" if option.startswith("ctc") else "attention"
-    guidance = "{_target_:visionkit.decoders.recurrent_ctc.Shortcut,_partial_:true}"
-    guided = [f"tasks.handwriting.reader.guidance={guidance}"] if option.startswith("joint") else []
+    guided = ["guidance=ctc"] if option.startswith("joint") else []
     cfg = composed(f"generation={option}", f"task=handwriting/{task}", "encoder=crnn", *guided)
     check_an_evaluation(make_network(cfg, contract.LABELS))
+
+
+@pytest.mark.parametrize("task", ["attention", "transformer", "ctc"])
+@pytest.mark.parametrize("option", options("guidance"))
+def test_every_guidance_trains_with_readers_of_both_kinds(option: str, task: str) -> None:
+    cfg = composed(f"guidance={option}", f"task=handwriting/{task}", "encoder=crnn")
+    network = make_network(cfg, contract.LABELS)
+    assert network.named_tasks["handwriting"].reader.guidance is not None
+    check_a_step(cfg, network)
 
 
 @pytest.mark.parametrize("option", options("tokenizer"))

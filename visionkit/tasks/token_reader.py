@@ -65,7 +65,7 @@ class TokenReader(nn.Module):
         self.asks_columns = "columns" in inspect.signature(search).parameters
         if self.asks_columns and not hasattr(self.guidance, "logits"):
             what = "joint decoding asks what CTC says of the columns, and no guidance was trained to tell"
-            fix = "train with reader.guidance as experiment=handwriting/transformer_iam does, or choose generation=beam"
+            fix = "train with guidance=ctc, or choose generation=beam"
             raise ConfigError("C232", "tasks.handwriting.reader.search", what, fix)
 
     def forward(self, line: Line) -> Line:
