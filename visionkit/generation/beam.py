@@ -1,6 +1,5 @@
 """Beam search, plain and diverse: the most probable sequences that a few parallel hypotheses find."""
 
-from functools import partial
 from typing import Any
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 from visionkit.errors import ConfigError
 from visionkit.generation.constraints import FREE, Constraint
 from visionkit.generation.result import Decoded
-from visionkit.generation.scores import next_log_probs, require_settings
+from visionkit.generation.scores import require_settings
 from visionkit.generation.search import Beams, Search, ranked
 from visionkit.types import SequenceDecoder
 
@@ -77,8 +76,8 @@ def hypotheses(
             probable, 1 the one with the most probable tokens.
         temperature: divides the logits.
         constraint: which tokens may follow; probabilities are among those.
-        normalised: probabilities of the next token add up to 1; False adds up logits as they are, which must not be
-            positive: a decoder's own scores, such as those of several models that must agree (see ``joint``).
+        normalised: the search adds up logarithms of probabilities; False adds up logits as they are, which must not be
+            positive: scores of several models that must agree (see ``joint``). What is given are probabilities.
         count: of hypotheses. The search of a memory stops once nothing can become better than its best ended one,
             or, where more than one is asked for, once all have ended.
 
@@ -92,8 +91,7 @@ def hypotheses(
     if not length_penalty >= 0:
         what = f"a length penalty of {length_penalty} is negative"
         raise ConfigError("C176", "task.generation.length_penalty", what, "give 0 for none, 1 for a mean over tokens")
-    scores = partial(next_log_probs, temperature=temperature, normalised=normalised)
-    search = Search(decoder, constraint, end, scores, length_penalty, diversity)
+    search = Search(decoder, constraint, end, temperature, normalised, length_penalty, diversity)
     like = memory.new_empty(0, dtype=torch.promote_types(memory.dtype, torch.float32))
     found = Beams.begin(len(memory), groups, width // groups, like)
     rows, beams = torch.arange(len(memory), device=memory.device), found

@@ -33,7 +33,7 @@ class CTCPrefixes:
     @classmethod
     def begin(cls, logits: Float[Tensor, "b t v"], lengths: Int64[Tensor, "b"] | None = None) -> "CTCPrefixes":
         """Empty prefixes; ``lengths`` are the real frames of each row, all without it."""
-        frames = logits.double().log_softmax(-1)
+        frames = logits.detach().double().log_softmax(-1)
         if lengths is not None:
             behind = torch.arange(frames.shape[1], device=frames.device) >= lengths[:, None]
             certain = frames.new_full((frames.shape[2],), -torch.inf)
@@ -64,7 +64,9 @@ class CTCPrefixes:
 
     def extend(self, tokens: Int64[Tensor, "b"]) -> "CTCPrefixes":
         """Each prefix with one token more; -1 leaves it as it is."""
-        parts = (self.frames, self.blank, self.token, self.last, tokens)
+        rows = torch.arange(len(tokens), device=tokens.device)
+        own, blanks = self.frames[rows, :, tokens.clamp(min=0)], self.frames[..., 0].contiguous()
+        parts = (own, blanks, self.blank, self.token, tokens == self.last, tokens < 0)
         grown = _extended(*(part.cpu().numpy() for part in parts))
         blank, token = (torch.from_numpy(part).to(self.frames.device) for part in grown)
         return replace(self, blank=blank, token=token, last=torch.where(tokens < 0, self.last, tokens))
@@ -90,20 +92,18 @@ def _sum(log_probs: Float64[Tensor, "b t *v"]) -> Float64[Tensor, "b *v"]:
 
 
 @numba.njit(cache=True, nogil=True)
-def _extended(frames, blank, token, last, new):  # type: ignore[no-untyped-def]
-    """``blank`` and ``token`` of the prefixes with one token more."""
-    count, length = frames.shape[:2]
+def _extended(own, blanks, blank, token, again, stays):  # type: ignore[no-untyped-def]
+    """``blank`` and ``token`` of the prefixes with one token more, which ``own`` says of each frame."""
+    count, length = own.shape
     ends_blank, ends_token = np.full((count, length + 1), -np.inf), np.full((count, length + 1), -np.inf)
     for row in range(count):
-        own = new[row]
-        if own < 0:
+        if stays[row]:
             ends_blank[row], ends_token[row] = blank[row], token[row]
             continue
         for frame in range(length):
             ready = blank[row, frame]
-            if own != last[row]:
+            if not again[row]:
                 ready = log_add(ready, token[row, frame])
-            now = frames[row, frame]
-            ends_token[row, frame + 1] = log_add(ends_token[row, frame], ready) + now[own]
-            ends_blank[row, frame + 1] = log_add(ends_blank[row, frame], ends_token[row, frame]) + now[0]
+            ends_token[row, frame + 1] = log_add(ends_token[row, frame], ready) + own[row, frame]
+            ends_blank[row, frame + 1] = log_add(ends_blank[row, frame], ends_token[row, frame]) + blanks[row, frame]
     return ends_blank, ends_token

@@ -61,7 +61,13 @@ def joint_language(
     search: Callable[..., Decoded] = SEARCH,
     **options: Any,
 ) -> Decoded:
-    """``joint`` with an n-gram model over the same ids, whose log-probabilities count by ``model_weight``."""
+    """``joint`` with an n-gram model over the same ids, whose log-probabilities count by ``model_weight``.
+
+    Raises ConfigError C231 for a weight of CTC that is none, or a negative one of the model.
+    """
+    if not model_weight >= 0:
+        key, what = "tasks.handwriting.reader.search.model_weight", f"a weight of {model_weight} is below 0"
+        raise ConfigError("C231", key, what, "give 0 for no language; 0.15 is usual")
     both: Any = Joint(decoder, columns, frames, weight)
     return search(Fused(both, language_model, model_weight), memory, valid, **options)
 
@@ -83,7 +89,9 @@ class Joint:
     ) -> None:
         if not 0 < weight <= 1:
             what = f"a weight of {weight} is no share of CTC"
-            raise ConfigError("C231", "task.generation.weight", what, "give more than 0, at most 1; 0.5 is usual")
+            raise ConfigError(
+                "C231", "tasks.handwriting.reader.search.weight", what, "give more than 0, at most 1; 0.5 is usual"
+            )
         self.decoder, self.columns, self.frames, self.weight = decoder, columns, frames, weight
         self.vocabulary = decoder.vocabulary
 

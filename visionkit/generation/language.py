@@ -22,7 +22,7 @@ class Fused:
         weight: of the model.
     """
 
-    def __init__(self, decoder: SequenceDecoder, model: NGramModel, weight: float = 0.3) -> None:
+    def __init__(self, decoder: SequenceDecoder, model: NGramModel, weight: float = 0.15) -> None:
         self.decoder, self.model, self.weight = decoder, model, weight
         self.vocabulary = decoder.vocabulary
 

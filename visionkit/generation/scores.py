@@ -16,14 +16,17 @@ def next_log_probs(
 ) -> Float[Tensor, "*b v"]:
     """Log-probabilities of the next token among those allowed, in float32 or better.
 
-    Where nothing is allowed, the end is. A temperature above 1 flattens: it calibrates confidences, greedy tokens do
-    not depend on it. Logits that are scores already stay as they are, but for the temperature, if not ``normalised``.
+    Where nothing that is possible is allowed, the end is. A temperature above 1 flattens: it calibrates confidences,
+    greedy tokens do not depend on it. Logits that are scores already stay so, but for the temperature, if not
+    ``normalised``.
     """
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     if allowed is not None:
         allowed = allowed.clone()
         allowed[..., end] |= ~allowed.any(-1)
         logits = logits.masked_fill(~allowed, -torch.inf)
+        nothing = (logits == -torch.inf).all(-1)  # what a decoder excludes and what is not allowed can be everything
+        logits[..., end] = logits[..., end].masked_fill(nothing, 0)
     logits = logits if temperature == 1 else logits / temperature
     return logits.log_softmax(-1) if normalised else logits
 

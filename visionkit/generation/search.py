@@ -1,6 +1,5 @@
 """Hypotheses of beam search, and how a step turns them into longer ones."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor
 
 from visionkit.generation.constraints import Constraint
 from visionkit.generation.result import Decoded, trimmed
+from visionkit.generation.scores import next_log_probs
 from visionkit.types import DecodingState, SequenceDecoder
 
 
@@ -18,8 +18,8 @@ class Beams:
 
     Attributes:
         tokens: ids (the end among them), rows filled up with -1.
-        log_probs: of each token.
-        log_prob: of the whole so far.
+        log_probs: of each token among those that could stand there.
+        log_prob: of the whole so far; a score where the decoder's logits are scores.
         lengths: tokens so far, the end among them.
         ended: whether the end was reached.
     """
@@ -65,12 +65,14 @@ class Search:
         decoder: SequenceDecoder,
         constraint: Constraint,
         end: int,
-        scores: Callable[..., Tensor],
+        temperature: float,
+        normalised: bool,
         penalty: float,
         diversity: float,
     ) -> None:
         self.decoder, self.constraint = decoder, constraint
-        self.end, self.scores, self.penalty, self.diversity = end, scores, penalty, diversity
+        self.end, self.penalty, self.diversity = end, penalty, diversity
+        self.temperature, self.normalised = temperature, normalised
         self.state: DecodingState
         self.rule: Tensor
         self.last: Tensor
@@ -85,12 +87,14 @@ class Search:
     def step(self, beams: Beams) -> Beams:
         """Every hypothesis grows by a token, or stays where it has ended."""
         logits, self.state = self.decoder.step(self.last[:, None], self.state)
-        step = self.scores(logits[:, 0], self.constraint(self.rule), end=self.end)
+        allowed = self.constraint(self.rule)
+        step = next_log_probs(logits[:, 0], allowed, self.temperature, self.end, self.normalised)
         count, groups, width = beams.log_prob.shape
         rows = torch.arange(len(step), device=step.device).view(count, -1).expand(count, groups * width)
         step = step[rows].view(count, groups, width, -1)
         parents, tokens, totals = self._chosen(beams, step)
-        grown = _grown(beams, step, parents, tokens, totals, self.end)
+        shares = step if self.normalised else step.log_softmax(-1)
+        grown = _grown(beams, shares, parents, tokens, totals, self.end)
         offsets = torch.arange(groups, device=step.device)[:, None] * width
         self._follow(rows.gather(1, (parents + offsets).flatten(1)).flatten(), tokens.flatten())
         return grown
@@ -165,6 +169,8 @@ def ranked(finished: list[tuple[Tensor, Beams]], rows: int, like: Tensor, penalt
         part = (numbers[:, None], torch.arange(count, device=device), slice(0, body.shape[-1]))
         tokens[part] = beams.tokens.masked_fill(~body, -1).flatten(1, 2).gather(1, history)
         log_probs[part] = beams.log_probs.masked_fill(~body, torch.nan).flatten(1, 2).gather(1, history)
-        log_prob[numbers] = beams.log_prob.flatten(1).gather(1, best)
+        total = beams.log_probs.masked_fill(beams.log_probs.isnan(), 0).sum(-1)
+        total = total.masked_fill(beams.log_prob == -torch.inf, -torch.inf)
+        log_prob[numbers] = total.flatten(1).gather(1, best)
         ended[numbers] = beams.ended.flatten(1).gather(1, best)
     return [trimmed(tokens[:, n], log_probs[:, n], log_prob[:, n], ended[:, n]) for n in range(count)]

@@ -1,9 +1,8 @@
 """CTC: all columns of a line are read at once."""
 
-import warnings
 from collections.abc import Callable, Sequence
 
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torchmetrics import Metric
 
@@ -11,8 +10,7 @@ from visionkit.generation.result import Decoded
 from visionkit.layers.valid import valid_cells
 from visionkit.losses.ctc import ctc_loss, unalignable
 from visionkit.metrics.alignment import Unalignable
-from visionkit.tasks.readers import Line, as_seen, in_reading_order, refuse, with_language
-from visionkit.text.batches import frames_needed
+from visionkit.tasks.readers import Line, TooLong, as_seen, columns_of, in_reading_order, refuse, with_language
 from visionkit.text.tokenizers import Tokenizer
 from visionkit.types import Stride
 
@@ -54,7 +52,7 @@ class ColumnReader(nn.Module):
         self.search = with_language(search, tokenizer, "generation=ctc_greedy or ctc_beam")
         self.stride, self.tokenizer, self.right_to_left = stride, tokenizer, right_to_left
         self.weight, self.guidance_weight = weight, guidance_weight
-        self._named: set[str] = set()
+        self._too_long = TooLong()
 
     def forward(self, line: Line) -> Float[Tensor, "b t v"]:
         """Logits of all columns from left to right."""
@@ -66,7 +64,7 @@ class ColumnReader(nn.Module):
         """``ctc``, and ``guidance`` in training where there is one."""
         cells = valid_cells(valid, line.shape[2:], self.stride)
         frames = cells.any(1).sum(1)
-        self._name(ids, frames, keys)
+        self._too_long(ids, frames, keys)
         logits = in_reading_order(self.decoder(line), frames, self.right_to_left)
         terms = {"ctc": self.weight * ctc_loss(logits, ids, frames, self.tokenizer.blank)}
         if self.guidance is not None and self.training:
@@ -75,26 +73,14 @@ class ColumnReader(nn.Module):
 
     def decide(self, outputs: Float[Tensor, "b t v"], valid: Bool[Tensor, "b h w"]) -> Decoded:
         """The tokens of the real columns."""
-        frames = self._frames(valid, outputs.shape[1])
+        frames = columns_of(valid, self.stride, outputs.shape[1])
         columns = in_reading_order(outputs, frames, self.right_to_left)
         return self.search(columns, frames, blank=self.tokenizer.blank)
 
     def unalignable(self, ids: Sequence[Sequence[int]], valid: Bool[Tensor, "b h w"]) -> list[int]:
         """Rows with more tokens, and blanks between equal ones, than columns."""
-        return unalignable(ids, self._frames(valid))
+        return unalignable(ids, columns_of(valid, self.stride))
 
     def metrics(self) -> list[Metric]:
         """How many texts that were."""
         return [Unalignable()]
-
-    def _frames(self, valid: Bool[Tensor, "b h w"], columns: int | None = None) -> Int64[Tensor, "b"]:
-        step = self.stride if isinstance(self.stride, int) else self.stride[1]
-        size = (1, columns or -(-valid.shape[2] // step))
-        return valid_cells(valid.any(1, keepdim=True), size, (1, step)).any(1).sum(1)
-
-    def _name(self, ids: Sequence[Sequence[int]], frames: Int64[Tensor, "b"], keys: Sequence[str]) -> None:
-        for row in unalignable(ids, frames):
-            if keys[row] not in self._named:
-                self._named.add(keys[row])
-                have, need = int(frames[row]), frames_needed(ids[row])
-                warnings.warn(f"{keys[row]}: its text needs {need} columns and has {have}; left out", stacklevel=2)

@@ -4,6 +4,7 @@ A reader owns the decoder, its loss and the procedure that decides; ``TextRecogn
 """
 
 import inspect
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
@@ -16,7 +17,12 @@ from torchmetrics import Metric
 from visionkit.errors import ConfigError
 from visionkit.generation.ngram_lm import character_model
 from visionkit.generation.result import Decoded
+from visionkit.layers.strides import per_axis
+from visionkit.layers.valid import valid_cells
+from visionkit.losses.ctc import unalignable
+from visionkit.text.batches import frames_needed
 from visionkit.text.tokenizers import Tokenizer
+from visionkit.types import Stride
 
 Line = Float[Tensor, "b c h w"]
 
@@ -70,6 +76,28 @@ def refuse(search: Callable[..., Decoded], foreign: str, kind: str, fix: str) ->
         raise ConfigError("C182", "tasks.handwriting.reader.search", f"{name} is none for a reader by {kind}", fix)
 
 
+class TooLong:
+    """Names each text once that needs more columns than CTC has for it."""
+
+    def __init__(self) -> None:
+        self._named: set[str] = set()
+
+    def __call__(self, ids: Sequence[Sequence[int]], frames: Int64[Tensor, "b"], keys: Sequence[str]) -> None:
+        """Warns with the figures; such texts take no part in the loss."""
+        for row in unalignable(ids, frames):
+            if keys[row] not in self._named:
+                self._named.add(keys[row])
+                have, need = int(frames[row]), frames_needed(ids[row])
+                warnings.warn(f"{keys[row]}: its text needs {need} columns and has {have}; left out", stacklevel=3)
+
+
+def columns_of(valid: Bool[Tensor, "b h w"], stride: Stride, columns: int | None = None) -> Int64[Tensor, "b"]:
+    """Real columns of each row of a map at this stride."""
+    step = per_axis(stride, 2)[1]
+    size = (1, columns or -(-valid.shape[2] // step))
+    return valid_cells(valid.any(1, keepdim=True), size, (1, step)).any(1).sum(1)
+
+
 def with_language(search: Callable[..., Decoded], tokenizer: Tokenizer, others: str) -> Callable[..., Decoded]:
     """The search with the language model that it asks for, if it does.
 
@@ -79,7 +107,10 @@ def with_language(search: Callable[..., Decoded], tokenizer: Tokenizer, others: 
     if wanted is None or wanted.default is not inspect.Parameter.empty:
         return search
     ngrams, ids = getattr(tokenizer, "ngrams", ()), getattr(tokenizer, "ids", {})
+    if not hasattr(tokenizer, "ngrams"):
+        what = f"n-grams are of characters, and the tokens of {type(tokenizer).__name__} are others"
+        raise ConfigError("C198", "tasks.handwriting.reader.search", what, f"choose {others}")
     if not ngrams:
-        fix = f"train with ngrams=training (and characters as tokens), or choose {others}"
+        fix = f"add ngrams=training, or choose {others}"
         raise ConfigError("C198", "tasks.handwriting.reader.search", "no n-grams of the text were counted", fix)
     return partial(search, language_model=character_model(ngrams, ids, tokenizer.size))

@@ -13,8 +13,10 @@ from visionkit.errors import ConfigError
 from visionkit.generation.result import Decoded
 from visionkit.layers.strides import per_axis
 from visionkit.layers.valid import valid_cells
+from visionkit.losses.ctc import unalignable
 from visionkit.losses.sequence import token_cross_entropy
-from visionkit.tasks.readers import Line, as_seen, in_reading_order, refuse, with_language
+from visionkit.metrics.alignment import Unalignable
+from visionkit.tasks.readers import Line, TooLong, as_seen, columns_of, in_reading_order, refuse, with_language
 from visionkit.text.batches import teacher_forced
 from visionkit.text.tokenizers import Tokenizer
 from visionkit.types import Stride
@@ -52,7 +54,7 @@ class TokenReader(nn.Module):
         smoothing: float = 0.0,
         guidance: Callable[..., nn.Module] | None = None,
         weight: float = 1.0,
-        guidance_weight: float = 1.0,
+        guidance_weight: float = 0.5,
     ) -> None:
         super().__init__()
         refuse(search, "logits", "tokens", "generation=greedy, beam, diverse_beam, speculative or joint")
@@ -62,10 +64,11 @@ class TokenReader(nn.Module):
         self.search = with_language(search, tokenizer, "generation=joint or beam")
         self.tokenizer, self.smoothing = tokenizer, smoothing
         self.right_to_left, self.weight, self.guidance_weight = right_to_left, weight, guidance_weight
+        self._too_long = TooLong()
         self.asks_columns = "columns" in inspect.signature(search).parameters
         if self.asks_columns and not hasattr(self.guidance, "logits"):
             what = "joint decoding asks what CTC says of the columns, and no guidance was trained to tell"
-            fix = "train with guidance=ctc, or choose generation=beam"
+            fix = "train with guidance=ctc (start_from=RUN takes up what a run has learnt), or choose generation=beam"
             raise ConfigError("C232", "tasks.handwriting.reader.search", what, fix)
 
     def forward(self, line: Line) -> Line:
@@ -83,6 +86,8 @@ class TokenReader(nn.Module):
         terms = {"tokens": self.weight * token_cross_entropy(logits, targets, self.smoothing)}
         if self.guidance is not None and self.training:
             cells = valid_cells(valid, line.shape[2:], self.stride)
+            if hasattr(self.guidance, "logits"):
+                self._too_long(ids, cells.any(1).sum(1), keys)
             terms["guidance"] = self.guidance_weight * self.guidance(line, as_seen(ids, self.right_to_left), cells)
         return terms
 
@@ -118,9 +123,9 @@ class TokenReader(nn.Module):
         return pixels
 
     def unalignable(self, ids: Sequence[Sequence[int]], valid: Bool[Tensor, "b h w"]) -> list[int]:
-        """None: a sequence may be as long as it wants."""
-        return []
+        """None, for a sequence may be as long as it wants; where the search asks the columns, what they cannot give."""
+        return unalignable(ids, columns_of(valid, self.stride)) if self.asks_columns else []
 
     def metrics(self) -> list[Metric]:
-        """None."""
-        return []
+        """How many texts that were, where there can be some."""
+        return [Unalignable()] if self.asks_columns else []
