@@ -2,11 +2,11 @@
 
 import itertools
 import math
-from collections import defaultdict
 
 import numpy as np
 import pytest
 import torch
+from tiny_ctc import collapsed, every_text
 from torch.nn import functional as F
 
 from visionkit.errors import ConfigError
@@ -18,19 +18,6 @@ from visionkit.generation.ngram_lm import NGramModel
 def frames(seed, rows=3, length=5, classes=3, sharp=1.5):
     generator = torch.Generator().manual_seed(seed)
     return sharp * torch.randn(rows, length, classes, generator=generator, dtype=torch.float64)
-
-
-def collapsed(path, blank=0):
-    return tuple(token for token, _ in itertools.groupby(path) if token != blank)
-
-
-def every_text(logits, blank=0):
-    """Log-probability of each text of one row: the sum over its paths."""
-    texts = defaultdict(float)
-    steps = logits.softmax(-1).tolist()
-    for path in itertools.product(range(logits.shape[1]), repeat=len(steps)):
-        texts[collapsed(path, blank)] += math.prod(step[token] for step, token in zip(steps, path, strict=True))
-    return {text: math.log(probability) for text, probability in texts.items()}
 
 
 @pytest.mark.parametrize("blank", [0, 2])

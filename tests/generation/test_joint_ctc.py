@@ -1,12 +1,11 @@
 """CTC prefix scores against all paths, and joint decoding against both models written out."""
 
-import itertools
 import math
-from collections import defaultdict
 from functools import partial
 
 import pytest
 import torch
+from tiny_ctc import every_text
 from tiny_decoders import END, START, RowModels, every_sequence, tiny_decoder, tiny_memory
 
 from visionkit.errors import ConfigError
@@ -26,23 +25,16 @@ def columns(seed, rows=3, length=5, classes=3):
     return 1.5 * torch.randn(rows, length, classes, generator=generator, dtype=torch.float64)
 
 
-def every_text(logits):
-    """Probability of each text of one row: the sum over its paths."""
-    texts = defaultdict(float)
-    steps = logits.softmax(-1).tolist()
-    for path in itertools.product(range(logits.shape[1]), repeat=len(steps)):
-        text = tuple(token for token, _ in itertools.groupby(path) if token)
-        texts[text] += math.prod(step[token] for step, token in zip(steps, path, strict=True))
-    return texts
-
-
 def next_of(texts, prefix, classes):
     """Log-probability of each next token, the end at 0, by adding up the texts that begin so."""
-    begun = [
-        sum(p for text, p in texts.items() if text[: len(prefix) + 1] == (*prefix, token)) for token in range(classes)
-    ]
-    begun[0] = texts.get(prefix, 0.0)
+    begun = [begins(texts, (*prefix, token)) for token in range(classes)]
+    begun[0] = math.exp(texts.get(prefix, -math.inf))
     return [math.log(p / sum(begun)) if p else -math.inf for p in begun]
+
+
+def begins(texts, prefix):
+    """Probability of all texts that begin so."""
+    return sum(math.exp(log_prob) for text, log_prob in texts.items() if text[: len(prefix)] == prefix)
 
 
 def test_the_next_token_is_the_sum_over_all_texts_that_begin_so():
@@ -52,7 +44,7 @@ def test_the_next_token_is_the_sum_over_all_texts_that_begin_so():
     for prefix in [(), (1,), (1, 1), (1, 2), (2, 1, 2), (2, 2), (1, 2, 2)]:
         said = CTCPrefixes.begin(logits, lengths).again([prefix] * 3).next_log_probs()
         for row in range(3):
-            if sum(p for text, p in texts[row].items() if text[: len(prefix)] == prefix):
+            if begins(texts[row], prefix):
                 assert said[row].tolist() == pytest.approx(next_of(texts[row], prefix, 3))
 
 
@@ -85,7 +77,7 @@ def test_ctc_alone_in_a_wide_beam_is_its_most_probable_text():
             texts = every_text(logits[row])
             best = max(texts, key=texts.__getitem__)
             assert found.rows()[row] == list(best)
-            assert float(found.log_prob[row]) == pytest.approx(math.log(texts[best]))
+            assert float(found.log_prob[row]) == pytest.approx(texts[best])
 
 
 @pytest.mark.parametrize("weight", [0.2, 0.7])
@@ -101,8 +93,8 @@ def test_a_wide_beam_finds_what_both_say_is_best(weight):
         )
         for row in range(len(memory)):
             scores = {
-                text: (1 - weight) * own[row][(*text, END)] + weight * math.log(probability)
-                for text, probability in every_text(logits[row]).items()
+                text: (1 - weight) * own[row][(*text, END)] + weight * log_prob
+                for text, log_prob in every_text(logits[row]).items()
             }
             best = max(scores, key=scores.__getitem__)
             assert found.rows()[row] == list(best)

@@ -106,8 +106,8 @@ def with_language(search: Callable[..., Decoded], tokenizer: Tokenizer, others: 
     wanted = inspect.signature(search).parameters.get("language_model")
     if wanted is None or wanted.default is not inspect.Parameter.empty:
         return search
-    ngrams, ids = getattr(tokenizer, "ngrams", ()), getattr(tokenizer, "ids", {})
-    if not hasattr(tokenizer, "ngrams"):
+    ngrams, ids = getattr(tokenizer, "ngrams", None), getattr(tokenizer, "ids", {})
+    if ngrams is None:
         what = f"n-grams are of characters, and the tokens of {type(tokenizer).__name__} are others"
         raise ConfigError("C198", "tasks.handwriting.reader.search", what, f"choose {others}")
     if not ngrams:
