@@ -50,9 +50,7 @@ class Progress:
     def place(self, count: int) -> Place:
         """The place of ``count`` tokens more."""
         device, stop = self.lengths.device, self.longest + count
-        positions = self.lengths[:, None]
-        if count != 1:
-            positions = positions + torch.arange(count, device=device)
+        positions = self.lengths[:, None] + torch.arange(count, device=device)
         if self.even and (count == 1 or not self.longest):
             return Place(positions, self.longest, self.longest, stop, None)
         rows = positions[:1] if self.even else positions
@@ -140,7 +138,7 @@ class CausalAttention(nn.Module):
 
     def forward(self, x: Float[Tensor, "b k c"], cache: KeyValueCache, place: Place) -> Float[Tensor, "b k c"]:
         """The tokens after those in the cache, which takes them up."""
-        q, k, v = self.qkv(x).view(*x.shape[:2], 3, self.heads, x.shape[2] // self.heads).permute(2, 0, 3, 1, 4)
+        q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         keys, values = cache.append(k, v, place)
         causal = place.mask is None and place.used == 0 and x.shape[1] > 1
         rate = self.dropout if self.training else 0.0
@@ -168,7 +166,7 @@ class MemoryAttention(nn.Module):
         self, x: Float[Tensor, "b k c"], keys: Tensor, values: Tensor, mask: Bool[Tensor, "b 1 1 n"] | None
     ) -> Float[Tensor, "b k c"]:
         """What each token reads."""
-        q = self.q(x).view(*x.shape[:2], self.heads, x.shape[2] // self.heads).transpose(1, 2)
+        q = self.q(x).unflatten(2, (self.heads, -1)).transpose(1, 2)
         rate = self.dropout if self.training else 0.0
         x = F.scaled_dot_product_attention(q, keys, values, mask, rate)
         return self.proj(x.transpose(1, 2).flatten(2))
