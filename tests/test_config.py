@@ -27,6 +27,7 @@ CAMVID = "experiment=segmentation/unet_camvid"
         ([CAMVID, "seed.x=1"], "seed"),
         ([CAMVID, "x=[1"], "error[C04]"),
         ([CAMVID, "encoder=[1,2"], "error[C04]"),
+        ([CAMVID, "ngrams=null"], "write ~ngrams"),
     ],
 )
 def test_a_wrong_name_is_answered_with_the_right_one(overrides: list[str], says: str) -> None:
@@ -44,6 +45,7 @@ def test_a_wrong_name_is_answered_with_the_right_one(overrides: list[str], says:
         (["experiment=sgmentation/unet_camvid"], 2, "segmentation/unet_camvid"),
         ([CAMVID, "trainer.max_epoch=3"], 2, "trainer.max_epochs"),
         ([CAMVID, "dataset.root=/nowhere"], 3, "dataset.root=DIR"),
+        ([CAMVID, "~guidance", "tokenizer=null"], 2, "write ~tokenizer"),
         ([CAMVID, "dataset.root=.", "resume=yes"], 2, "resume=auto"),
         (["-m", CAMVID, "encoder=resnet18,vit_tin"], 2, "vit_tiny"),
     ],

@@ -177,7 +177,7 @@ def test_every_generation_reads_with_the_readers_of_its_kind(option: str) -> Non
     check_an_evaluation(make_network(cfg, contract.LABELS))
 
 
-@pytest.mark.parametrize("task", ["attention", "transformer", "ctc"])
+@pytest.mark.parametrize("task", ["attention", "transformer", "ctc", "recurrent_ctc", "svtrv2"])
 @pytest.mark.parametrize("option", options("guidance"))
 def test_every_guidance_trains_with_readers_of_both_kinds(option: str, task: str) -> None:
     cfg = composed(f"guidance={option}", f"task=handwriting/{task}", "encoder=crnn")

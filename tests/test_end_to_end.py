@@ -13,6 +13,8 @@ from PIL import Image
 
 from visionkit.cli import main
 from visionkit.datasets.synthetic import Shapes
+from visionkit.errors import ConfigError
+from visionkit.launch import evaluate
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.early
@@ -91,6 +93,13 @@ def test_evaluating_again_gives_the_same_figures(place: Path, run: Callable[...,
     assert metrics(place) == before
     assert "miou" in printed
     assert "visionkit predict runs/mine/bundle" in printed
+
+
+def test_another_network_is_refused_by_name(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    change = "tasks.segmentation.head_kernel_size=3"
+    with pytest.raises(ConfigError, match=rf"C233.*{change}.*best\.ckpt.*start_from"):
+        evaluate(["run=runs/mine", change])
 
 
 def test_predicted_class_maps_are_those_of_the_evaluation(place: Path, run: Callable[..., str]) -> None:

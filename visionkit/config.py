@@ -14,6 +14,8 @@ from omegaconf.errors import OmegaConfBaseException
 from visionkit.errors import ConfigError, DataError, VisionkitError, nearest
 
 _PACKAGE = Path(__file__).parent
+COMPOSITION = (HydraException, OmegaConfBaseException, ValueError)
+"""What hydra raises for a command that it cannot understand; ``explain`` says it in one line."""
 
 
 def conf_dir() -> Path:
@@ -30,7 +32,7 @@ def compose(name: str, overrides: list[str]) -> DictConfig:
     """
     try:
         return _compose(name, overrides)
-    except (HydraException, OmegaConfBaseException) as error:
+    except COMPOSITION as error:
         raise explain(error, name, overrides) from error
 
 
@@ -89,6 +91,9 @@ def explain(error: Exception, name: str, overrides: list[str]) -> ConfigError:
     )
     if key:
         return _unknown_key(next(part for part in key.groups() if part), name, overrides)
+    if "must be a string or a list" in text:
+        group = next((override[:-5] for override in overrides if override.endswith("=null")), "group")
+        return ConfigError("C04", f"{group}=null", "is no way to choose nothing", f"write ~{group}")
     first = " ".join(text.split("\n")[0].split())
     return ConfigError("C04", " ".join(overrides), first, "see python train.py --help")
 
@@ -131,7 +136,7 @@ def _unknown_key(key: str, name: str, overrides: list[str]) -> ConfigError:
     kept = [override for override in overrides if override.lstrip("+~").partition("=")[0] != key]
     try:
         cfg: Any = _compose(name, kept) if len(kept) < len(overrides) else _compose(name, [])
-    except (HydraException, OmegaConfBaseException):
+    except COMPOSITION:
         cfg = OmegaConf.create({})
     *parents, last = key.split(".")
     node = OmegaConf.select(cfg, ".".join(parents)) if parents else cfg

@@ -7,17 +7,20 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from visionkit.config import check_roots, choice, compose, conf_dir, explain, options
+from visionkit.config import COMPOSITION, check_roots, choice, compose, conf_dir, explain, options
 from visionkit.errors import ConfigError, guard
 from visionkit.runs import Run, discard, load_config, open_run, save_command, save_config, set_key
 from visionkit.selection import keep_only
 
 _RUN_OF_RANK_ZERO = "VISIONKIT_RUN"
+
+KERNELS = "8192"
+"""oneDNN compiles kernels for each shape; the 1024 that it keeps by itself are too few where every batch of lines has a
+width of its own (benchmarks/widths.py)."""
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", KERNELS)  # read at the first kernel, and then no more
 
 
 def train() -> None:
@@ -32,7 +35,7 @@ def train() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hydra would print several lines and exit by itself
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(_job)()
-    except (HydraException, OmegaConfBaseException) as error:
+    except COMPOSITION as error:
         raise explain(error, "train", arguments) from error
 
 

@@ -23,6 +23,7 @@ from visionkit.bundle.folder import export_run
 from visionkit.bundle.labels import labels_to_json
 from visionkit.bundle.onnx import require_packages
 from visionkit.bundle.safety import offline
+from visionkit.bundle.weights import difference
 from visionkit.callbacks.progress import progress_bar
 from visionkit.callbacks.summary import closing_summary
 from visionkit.checkpoint import Checkpoints, find, load_checkpoint, write_atomically
@@ -96,6 +97,7 @@ def evaluate_run(cfg: DictConfig, settings: DictConfig, changes: list[str]) -> R
     without = cfg.copy()
     without.encoder = OmegaConf.create(offline(OmegaConf.to_container(cfg.encoder, resolve=True)))
     module = make_module(cfg, make_network(without, datamodule.labels))
+    _require_fitting(checkpoint["state_dict"], module, path, changes)
     module.load_state_dict(checkpoint["state_dict"])
     collector = ExampleCollector()
     trainer = make_trainer(cfg, folder, [collector, progress_bar()], logger=False)
@@ -108,6 +110,13 @@ def evaluate_run(cfg: DictConfig, settings: DictConfig, changes: list[str]) -> R
     seconds = time.monotonic() - begin_s
     closing_summary(folder, results, seconds, best=path, report=report, bundle=bundle, gains=compared)
     return results[settings.split]
+
+
+def _require_fitting(state: dict[str, Tensor], module: VisionModule, path: Path, changes: list[str]) -> None:
+    problem = difference(state, module.state_dict())
+    if problem:
+        fix = "leave out what changes the network, or train it: train.py ... start_from=RUN takes up what fits"
+        raise ConfigError("C233", " ".join(changes) or path, f"does not fit {path.name}: {problem}", fix)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from visionkit.errors import UnsafeFileError
 
 MAX_JSON_BYTES = 16 * 2**20
 MAX_JSON_DEPTH = 32
-_GROUPS = ("encoder", "task", "inference", "metrics", "table_code")
+_GROUPS = ("encoder", "task", "guidance", "inference", "metrics", "table_code")
 _EXPORT = "export the run again"
 _OBTAIN = "get the bundle again from whom you trust"
 _SPECIAL = {"_partial_": (True, False), "_recursive_": (True, False), "_convert_": ("none", "partial", "object", "all")}

@@ -87,10 +87,10 @@ def hypotheses(
     require_settings(max_length, temperature, width=width, groups=groups, count=count)
     if width % groups:
         what = f"{groups} groups cannot share a width of {width} equally"
-        raise ConfigError("C175", "task.generation.groups", what, "give a width that is a multiple of the groups")
+        raise ConfigError("C175", "search.groups", what, "give a width that is a multiple of the groups")
     if not length_penalty >= 0:
         what = f"a length penalty of {length_penalty} is negative"
-        raise ConfigError("C176", "task.generation.length_penalty", what, "give 0 for none, 1 for a mean over tokens")
+        raise ConfigError("C176", "search.length_penalty", what, "give 0 for none, 1 for a mean over tokens")
     search = Search(decoder, constraint, end, temperature, normalised, length_penalty, diversity)
     like = memory.new_empty(0, dtype=torch.promote_types(memory.dtype, torch.float32))
     found = Beams.begin(len(memory), groups, width // groups, like)

@@ -56,7 +56,7 @@ class NGramModel:
     def __init__(self, order: int, vocabulary: int, counts: Mapping[tuple[int, ...], int]) -> None:
         if order < 1 or vocabulary < 1:
             what = f"an n-gram model of order {order} over {vocabulary} tokens has no meaning"
-            raise ConfigError("C177", "task.generation.language_model", what, "give an order from 1, such as 5")
+            raise ConfigError("C177", "search.language_model", what, "give an order from 1, such as 5")
         self.order, self.vocabulary, self.counts = order, vocabulary, dict(counts)
         self.tables = _tables(order, vocabulary, self.counts)
 

@@ -35,7 +35,7 @@ def require_settings(max_length: int, temperature: float, **positive: int) -> No
     """Raises ConfigError: C173 a length or number of beams below 1, C174 a temperature that is not positive."""
     for name, value in {"max_length": max_length, **positive}.items():
         if value < 1:
-            raise ConfigError("C173", f"task.generation.{name}", f"{value} is below 1", "give a positive number")
+            raise ConfigError("C173", f"search.{name}", f"{value} is below 1", "give a positive number")
     if not temperature > 0:
         what = f"a temperature of {temperature} divides by nothing"
-        raise ConfigError("C174", "task.generation.temperature", what, "give a positive number; 1 changes nothing")
+        raise ConfigError("C174", "search.temperature", what, "give a positive number; 1 changes nothing")
