@@ -3,7 +3,7 @@
     python benchmarks/widths.py [rounds]
 
 oneDNN compiles kernels for every shape that it meets and keeps some for the next time. The steps are those of
-experiment=handwriting/crnn_iam in the CPU's fastest precision: 16 lines, 48 pixels high, of one width among 120. All
+experiment=handwriting/crnn_iam in bf16: 16 lines, 48 pixels high, of one width among 120. All
 widths are met once before the clock runs. The two ways take turns, each in a process of its own, since the number
 counts from the first kernel on.
 

@@ -16,7 +16,7 @@ FLOORS = [
     {"tasks", "datasets", "multitask", "baselines"},
     {"network"},
     {"module", "datamodule", "checkpoint", "runs", "bundle", "prediction", "reports", "callbacks", "loggers"},
-    {"assemble", "autobatch", "procedures", "published", "selection", "warm_start"},
+    {"assemble", "autobatch", "judging", "procedures", "published", "selection", "warm_start"},
     {"launch", "commands", "cli"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -27,7 +27,7 @@ CAMVID = "experiment=segmentation/unet_camvid"
         ([CAMVID, "seed.x=1"], "seed"),
         ([CAMVID, "x=[1"], "error[C04]"),
         ([CAMVID, "encoder=[1,2"], "error[C04]"),
-        ([CAMVID, "ngrams=null"], "write ~ngrams"),
+        ([CAMVID, "run=null", "ngrams=null"], "write ~ngrams"),
     ],
 )
 def test_a_wrong_name_is_answered_with_the_right_one(overrides: list[str], says: str) -> None:

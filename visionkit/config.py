@@ -92,7 +92,8 @@ def explain(error: Exception, name: str, overrides: list[str]) -> ConfigError:
     if key:
         return _unknown_key(next(part for part in key.groups() if part), name, overrides)
     if "must be a string or a list" in text:
-        group = next((override[:-5] for override in overrides if override.endswith("=null")), "group")
+        emptied = (override[:-5] for override in overrides if override.endswith("=null"))
+        group = next((name for name in emptied if (conf_dir() / name).is_dir()), "group")
         return ConfigError("C04", f"{group}=null", "is no way to choose nothing", f"write ~{group}")
     first = " ".join(text.split("\n")[0].split())
     return ConfigError("C04", " ".join(overrides), first, "see python train.py --help")

@@ -2,15 +2,12 @@
 
 import json
 import logging
-import math
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from lightning.pytorch import Trainer
 from omegaconf import DictConfig, OmegaConf
@@ -18,7 +15,7 @@ from torch import Tensor
 
 from visionkit.assemble import make_callbacks, make_datamodule, make_module, make_network, make_trainer
 from visionkit.autobatch import fastest_batch_size
-from visionkit.baselines.gains import Gain, gains
+from visionkit.baselines.gains import Gain
 from visionkit.bundle.folder import export_run
 from visionkit.bundle.labels import labels_to_json
 from visionkit.bundle.onnx import require_packages
@@ -26,23 +23,18 @@ from visionkit.bundle.safety import offline
 from visionkit.bundle.weights import difference
 from visionkit.callbacks.progress import progress_bar
 from visionkit.callbacks.summary import closing_summary
-from visionkit.checkpoint import Checkpoints, find, load_checkpoint, write_atomically
+from visionkit.checkpoint import Checkpoints, find, load_checkpoint
 from visionkit.config import build
 from visionkit.datamodule import DataModule
-from visionkit.datasets.collate import collate
 from visionkit.errors import ConfigError, DataError, VisionkitError
-from visionkit.loggers.jsonl import read_history
+from visionkit.judging import Origin, against_baselines, judge, report_on, write_json
 from visionkit.module import VisionModule
-from visionkit.reports.examples import ExampleCollector, draw_examples
-from visionkit.reports.page import write_report
+from visionkit.reports.examples import ExampleCollector
 from visionkit.reports.samples import write_samples
 from visionkit.runs import Run
-from visionkit.types import Sample
 from visionkit.warm_start import start_from
 
 Results = dict[str, dict[str, Tensor]]
-Origin = tuple[Path, int, list[str]]
-"""Whose figures they are: checkpoint, its step, and what the command changed in the run's configuration."""
 
 
 def train_run(cfg: DictConfig, run: Run) -> float | None:
@@ -58,7 +50,7 @@ def train_run(cfg: DictConfig, run: Run) -> float | None:
     trainer = make_trainer(cfg, run.folder, [*make_callbacks(cfg), checkpoints], list(build(cfg.logger).values()))
     _choose_batch_sizes(run.folder, datamodule, module, trainer)
     if trainer.is_global_zero:
-        _write_json(run.folder / "labels.json", labels_to_json(datamodule.labels))
+        write_json(run.folder / "labels.json", labels_to_json(datamodule.labels))
     for logger in trainer.loggers:
         logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
     start = _newest(run.folder) if run.resumed else None
@@ -102,9 +94,9 @@ def evaluate_run(cfg: DictConfig, settings: DictConfig, changes: list[str]) -> R
     collector = ExampleCollector()
     trainer = make_trainer(cfg, folder, [collector, progress_bar()], logger=False)
     with _interruptible(trainer):
-        _evaluate(trainer, module, datamodule, collector, settings.split, (path, checkpoint["global_step"], changes))
-    compared = _gains(cfg, folder, module, datamodule, settings.split)
-    report = _report(cfg, folder, module, datamodule, collector, settings.split, settings.examples, compared)
+        judge(trainer, module, datamodule, collector, settings.split, (path, checkpoint["global_step"], changes))
+    compared = against_baselines(cfg, folder, module, datamodule, settings.split)
+    report = report_on(cfg, folder, module, datamodule, collector, settings.split, settings.examples, compared)
     results = {settings.split: module.results.get(settings.split, {})}
     bundle = folder / "bundle" if (folder / "bundle").is_dir() else None
     seconds = time.monotonic() - begin_s
@@ -170,13 +162,13 @@ def _conclude(
     origin: Origin = (best, checkpoint["global_step"], [])
     loggers, trainer.loggers = trainer.loggers, []  # the curve of validation ends where training ended
     try:
-        _evaluate(trainer, module, datamodule, collector, "val", origin)
+        judge(trainer, module, datamodule, collector, "val", origin)
         trainer.loggers = loggers
         if cfg.test:
-            _evaluate(trainer, module, datamodule, collector, "test", origin)
+            judge(trainer, module, datamodule, collector, "test", origin)
         split = "test" if cfg.test else "val"
-        compared = _gains(cfg, folder, module, datamodule, split) if trainer.is_global_zero else []
-        report = _report(cfg, folder, module, datamodule, collector, split, compared=compared)
+        compared = against_baselines(cfg, folder, module, datamodule, split) if trainer.is_global_zero else []
+        report = report_on(cfg, folder, module, datamodule, collector, split, compared=compared)
         samples = write_samples(datamodule.examples(split), folder / "samples") if trainer.is_global_zero else None
     except VisionkitError as error:
         problem = error
@@ -197,69 +189,6 @@ def _conclude(
         raise problem
 
 
-def _evaluate(
-    trainer: Trainer,
-    module: VisionModule,
-    datamodule: DataModule,
-    collector: ExampleCollector,
-    split: str,
-    origin: Origin,
-) -> None:
-    run = trainer.test if split == "test" else trainer.validate
-    run(module, datamodule=datamodule, verbose=False)
-    if trainer.is_global_zero and module.results.get(split):
-        path, step, changes = origin
-        figures = {task: _readable(results) for task, results in module.results[split].items()}
-        content = {"checkpoint": path.name, "step": step, "changes": changes, "metrics": figures}
-        place = Path(trainer.default_root_dir) / "evaluation" / split
-        _write_json(place / "metrics.json", content)
-        _write_json(place / "scores.json", collector.scores())
-
-
-def _gains(cfg: DictConfig, folder: Path, module: VisionModule, datamodule: DataModule, split: str) -> list[Gain]:
-    """The network beside the baselines of the configuration; kept with the evaluation."""
-    baselines = {str(name): build(node) for name, node in (cfg.get("baselines") or {}).items()}
-    if not baselines:
-        return []
-
-    def samples(of: str) -> Iterator[Sample]:
-        for examples in datamodule.examples(of).values():
-            yield from (examples[index] for index in range(len(examples)))
-
-    module.cpu()
-    compared = gains(module.tasks, baselines, module.results.get(split, {}), samples, split, collate)
-    _write_json(folder / "evaluation" / split / "baselines.json", [asdict(gain) for gain in compared])
-    return compared
-
-
-def _report(
-    cfg: DictConfig,
-    folder: Path,
-    module: VisionModule,
-    datamodule: DataModule,
-    collector: ExampleCollector,
-    split: str,
-    count: int = 3,
-    compared: Sequence[Gain] = (),
-) -> Path | None:
-    if not module.trainer.is_global_zero:
-        return None
-    examples = datamodule.examples(split)
-    pictures = draw_examples(module.network, collector.chosen(examples, count), examples, collate)
-    return write_report(
-        folder / "report",
-        folder.resolve().name,
-        OmegaConf.to_container(cfg, resolve=True),  # type: ignore[arg-type]
-        module.results.get(split, {}),
-        {name: task.labels for name, task in module.tasks.items()},
-        read_history(folder / "metrics.jsonl"),
-        pictures,
-        split,
-        {"Parameters": f"{sum(value.numel() for value in module.network.parameters()) / 1e6:.2f} M"},
-        compared,
-    )
-
-
 def _newest(folder: Path) -> Path | None:
     return find(folder, "last") if list(folder.glob("checkpoints/step_*.ckpt")) else None
 
@@ -276,22 +205,7 @@ def _choose_batch_sizes(folder: Path, datamodule: DataModule, module: VisionModu
         source.batch_size = known[name]
         print(f"dataset.batch_size=auto: {known[name]}", flush=True)
     if automatic and trainer.is_global_zero:
-        _write_json(path, known)
-
-
-def _readable(results: dict[str, Tensor]) -> dict[str, Any]:
-    """Figures as JSON; what is not a number (an absent class) is null."""
-    return {name: _json(value.tolist()) for name, value in results.items()}
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_json(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _write_json(path: Path, content: Any) -> None:
-    write_atomically(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+        write_json(path, known)
 
 
 def _quiet() -> None:

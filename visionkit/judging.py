@@ -1,0 +1,109 @@
+"""What judging a network on a split leaves in the folder of its run: figures, scores, gains and the report."""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Trainer
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from visionkit.baselines.gains import Gain, gains
+from visionkit.checkpoint import write_atomically
+from visionkit.config import build
+from visionkit.datamodule import DataModule
+from visionkit.datasets.collate import collate
+from visionkit.loggers.jsonl import read_history
+from visionkit.module import VisionModule
+from visionkit.reports.examples import ExampleCollector, draw_examples
+from visionkit.reports.page import write_report
+from visionkit.types import Sample
+
+Origin = tuple[Path, int, list[str]]
+"""Whose figures they are: checkpoint, its step, and what the command changed in the run's configuration."""
+
+
+def judge(
+    trainer: Trainer,
+    module: VisionModule,
+    datamodule: DataModule,
+    collector: ExampleCollector,
+    split: str,
+    origin: Origin,
+) -> None:
+    """Evaluates on a split and writes ``metrics.json`` and ``scores.json``; ``origin`` says whose figures they are."""
+    run = trainer.test if split == "test" else trainer.validate
+    run(module, datamodule=datamodule, verbose=False)
+    if trainer.is_global_zero and module.results.get(split):
+        path, step, changes = origin
+        figures = {task: _readable(results) for task, results in module.results[split].items()}
+        content = {"checkpoint": path.name, "step": step, "changes": changes, "metrics": figures}
+        place = Path(trainer.default_root_dir) / "evaluation" / split
+        write_json(place / "metrics.json", content)
+        write_json(place / "scores.json", collector.scores())
+
+
+def against_baselines(
+    cfg: DictConfig, folder: Path, module: VisionModule, datamodule: DataModule, split: str
+) -> list[Gain]:
+    """The network beside the baselines of the configuration; kept with the evaluation."""
+    baselines = {str(name): build(node) for name, node in (cfg.get("baselines") or {}).items()}
+    if not baselines:
+        return []
+
+    def samples(of: str) -> Iterator[Sample]:
+        for examples in datamodule.examples(of).values():
+            yield from (examples[index] for index in range(len(examples)))
+
+    module.cpu()
+    compared = gains(module.tasks, baselines, module.results.get(split, {}), samples, split, collate)
+    write_json(folder / "evaluation" / split / "baselines.json", [asdict(gain) for gain in compared])
+    return compared
+
+
+def report_on(
+    cfg: DictConfig,
+    folder: Path,
+    module: VisionModule,
+    datamodule: DataModule,
+    collector: ExampleCollector,
+    split: str,
+    count: int = 3,
+    compared: Sequence[Gain] = (),
+) -> Path | None:
+    """The page of a run; on the first process alone, None on others."""
+    if not module.trainer.is_global_zero:
+        return None
+    examples = datamodule.examples(split)
+    pictures = draw_examples(module.network, collector.chosen(examples, count), examples, collate)
+    return write_report(
+        folder / "report",
+        folder.resolve().name,
+        OmegaConf.to_container(cfg, resolve=True),  # type: ignore[arg-type]
+        module.results.get(split, {}),
+        {name: task.labels for name, task in module.tasks.items()},
+        read_history(folder / "metrics.jsonl"),
+        pictures,
+        split,
+        {"Parameters": f"{sum(value.numel() for value in module.network.parameters()) / 1e6:.2f} M"},
+        compared,
+    )
+
+
+def write_json(path: Path, content: Any) -> None:
+    """A file that is whole or not there."""
+    write_atomically(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def _readable(results: dict[str, Tensor]) -> dict[str, Any]:
+    """Figures as JSON; what is not a number (an absent class) is null."""
+    return {name: _json(value.tolist()) for name, value in results.items()}
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_json(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
