@@ -2,8 +2,7 @@
 
 import sys
 
-from visionkit.errors import guard
-from visionkit.launch import evaluate
+from visionkit.cli import main
 
 if __name__ == "__main__":
-    guard(evaluate, sys.argv[1:])
+    main(["evaluate", *sys.argv[1:]])

@@ -16,7 +16,17 @@ FLOORS = [
     {"tasks", "datasets", "multitask", "baselines"},
     {"network"},
     {"module", "datamodule", "checkpoint", "runs", "bundle", "prediction", "reports", "callbacks", "loggers"},
-    {"assemble", "autobatch", "judging", "procedures", "published", "selection", "warm_start"},
+    {
+        "assemble",
+        "autobatch",
+        "exporting",
+        "judging",
+        "learnt_labels",
+        "procedures",
+        "published",
+        "selection",
+        "warm_start",
+    },
     {"launch", "commands", "cli"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -128,6 +128,12 @@ def test_lines_of_like_widths_share_batches_and_pass_through_the_same_sizes() ->
     assert sorted(chain(*grouped)) == sorted(chain(*mixed))
     padding = [sum(max(batch) - width for batch in batches for width in batch) for batches in (grouped, mixed)]
     assert padding[0] < padding[1] / 2
+    loaded = DataModule({"digits": source(group_px=16)}, seed=3).train_dataloader()
+    differing = [
+        one.batches["digits"] for one in loaded if one.batches["digits"]["valid"][:, 0].sum(1).unique().numel() > 1
+    ]
+    assert differing
+    assert all(batch["image"].shape[3] % 16 == 0 for batch in differing)
     assert source().examples("test")[0]["image"].shape[1] == 16
     with pytest.raises(ConfigError, match="C59"):
         source(group_px=0)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -93,6 +94,36 @@ def test_evaluating_again_gives_the_same_figures(place: Path, run: Callable[...,
     assert metrics(place) == before
     assert "miou" in printed
     assert "visionkit predict runs/mine/bundle" in printed
+
+
+def test_figures_of_other_weights_stand_beside_the_runs_own(place: Path, run: Callable[..., str]) -> None:
+    before = metrics(place)
+    printed = run("evaluate", "run=runs/mine", "checkpoint=last", "split=val")
+    other = place / "runs/mine/evaluations/checkpoint=last"
+    assert json.loads((other / "evaluation/val/metrics.json").read_text())["checkpoint"].startswith("step_")
+    assert "step_" in (other / "report/index.html").read_text()
+    assert "best checkpoint" not in printed
+    assert metrics(place) == before
+
+
+def test_masks_to_be_tested_on_need_no_training_split(place: Path, run: Callable[..., str]) -> None:
+    for kind in ("images", "masks"):
+        (place / "theirs" / kind / "test").mkdir(parents=True)
+        for file in sorted((place / "mydata" / kind).iterdir())[:3]:
+            shutil.copy(file, place / "theirs" / kind / "test")
+    shutil.copy(place / "mydata/classes.yaml", place / "theirs")
+    run("evaluate", "run=runs/mine", "dataset.root=theirs")
+    (found,) = (place / "runs/mine/evaluations").glob("dataset.root=theirs*/evaluation/test/scores.json")
+    assert len(json.loads(found.read_text())["segmentation"]) == 3
+    (place / "theirs/classes.yaml").write_text("- background\n- square\n- disc\n")
+    with pytest.raises(ConfigError, match=r"C234.*has square where the run learnt disc"):
+        evaluate(["run=runs/mine", "dataset.root=theirs"])
+
+
+def test_an_option_for_a_task_that_is_not_there_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    with pytest.raises(ConfigError, match=r"C237.*tasks\.handwriting.*segmentation"):
+        evaluate(["run=runs/mine", "generation=greedy"])
 
 
 def test_another_network_is_refused_by_name(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,16 @@ from omegaconf import OmegaConf
 
 from visionkit.config import compose
 from visionkit.errors import ConfigError
-from visionkit.runs import discard, load_config, open_run, save_command, save_config, set_key
+from visionkit.runs import (
+    discard,
+    evaluation_place,
+    join_sweep,
+    load_config,
+    open_run,
+    save_command,
+    save_config,
+    set_key,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -96,7 +105,11 @@ def test_a_damaged_configuration_is_named(tmp_path: Path) -> None:
 def test_what_was_typed_is_kept_without_hydras_own_choices(tmp_path: Path) -> None:
     save_command(tmp_path, ["+a=é"], {"encoder": "resnet18", "hydra/launcher": "basic"}, "runs/multirun/now")
     kept = json.loads((tmp_path / "command.json").read_text(encoding="utf-8"))
-    assert kept == {"overrides": ["+a=é"], "choices": {"encoder": "resnet18"}, "sweep": "runs/multirun/now"}
+    assert kept == {"overrides": ["+a=é"], "choices": {"encoder": "resnet18"}, "sweeps": ["runs/multirun/now"]}
+    join_sweep(tmp_path, "runs/multirun/later")
+    kept = json.loads((tmp_path / "command.json").read_text(encoding="utf-8"))
+    assert kept["overrides"] == ["+a=é"]
+    assert kept["sweeps"] == ["runs/multirun/now", "runs/multirun/later"]
 
 
 def test_a_run_that_failed_before_it_began_leaves_its_name() -> None:
@@ -131,3 +144,18 @@ def test_paths_of_charsets_and_subwords_are_saved_absolute(tmp_path: Path) -> No
     text = load_config(tmp_path).dataset.layout.text
     assert text.charset == str(Path.cwd() / "lists/all.txt")
     assert text.subwords.file == str(Path.cwd() / "lists/merges.txt")
+
+
+def test_only_figures_of_the_best_weights_as_they_were_trained_are_the_runs_own() -> None:
+    run = Path("runs/a")
+    assert evaluation_place(run, "best", []) == evaluation_place(run, "best", ["workers=0", "trainer.limit=1"]) == run
+    others = [
+        evaluation_place(run, "last", []),
+        evaluation_place(run, "best", ["generation=greedy"]),
+        evaluation_place(run, "best", ["dataset.root=/a/b"]),
+        evaluation_place(run, "best", ["dataset.root=/a_b"]),
+        evaluation_place(run, "best", ["dataset.root=/" + "a" * 300]),
+    ]
+    assert others[:2] == [run / "evaluations/checkpoint=last", run / "evaluations/generation=greedy"]
+    assert len(set(others)) == 5
+    assert all(place.parent == run / "evaluations" and len(place.name) < 100 for place in others)

@@ -17,11 +17,11 @@ from visionkit.network import Network
 from visionkit.seeding import fold
 
 
-def make_datamodule(cfg: DictConfig) -> DataModule:
+def make_datamodule(cfg: DictConfig, labels_of: str = "train") -> DataModule:
     """The sources of a configuration: ``dataset`` is one, or ``dataset.sources`` names several."""
     nodes = cfg.dataset.sources if "sources" in cfg.dataset else {"dataset": cfg.dataset}
     sources = {str(name): cast(Source, build(node)) for name, node in nodes.items()}
-    return DataModule(sources, seed=cfg.seed, workers=cfg.workers, mixture=build(cfg.mixture))
+    return DataModule(sources, seed=cfg.seed, workers=cfg.workers, mixture=build(cfg.mixture), labels_of=labels_of)
 
 
 def make_network(cfg: DictConfig, labels: dict[str, Any]) -> Network:

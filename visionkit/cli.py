@@ -45,7 +45,8 @@ def run(argv: list[str]) -> int:
         raise ConfigError("C69", name, "there is no such command", nearest(name, COMMANDS))
     parser = _Parser(f"visionkit {name}", formatter_class=RawDescriptionHelpFormatter, allow_abbrev=False)
     _ARGUMENTS[name](parser)
-    arguments = parser.parse_args(words) if name not in _PASSED_ON else parser.parse_args([])
+    asks = words in (["-h"], ["--help"]) and name != "train"  # Hydra has a help of its own
+    arguments = parser.parse_args(words if asks or name not in _PASSED_ON else [])
     arguments.rest = words
     return COMMANDS[name](arguments)
 
@@ -95,9 +96,17 @@ def _device(parser: ArgumentParser) -> None:
     parser.add_argument("--device", help="cpu, cuda, cuda:1, ...; the GPU where there is one without it")
 
 
+_EVALUATED = (
+    "run=runs/NAME   folder of the run\ncheckpoint=best which one: best, last, or a file in its checkpoints/\n"
+    "split=test      or val\nexamples=3      pictures of the worst, median and best each in the report\n"
+    "KEY=VALUE       what is otherwise than in training, such as dataset.root=DIR or generation=ctc_beam;\n"
+    "                such figures are kept in evaluations/ inside the run's folder"
+)
 _PASSED_ON = ("train", "evaluate", "report")
 _ARGUMENTS: dict[str, Callable[[ArgumentParser], None]] = {
-    **dict.fromkeys(_PASSED_ON, lambda parser: None),
+    "train": lambda parser: None,
+    "evaluate": _settings("Metrics of a run, and its report with pictures.", _EVALUATED),
+    "report": _settings("The report of a run with pictures: the same as evaluate.", _EVALUATED),
     "list": _list,
     "check": _settings(
         "Every file of a dataset that cannot be used, before training.",
@@ -107,7 +116,8 @@ _ARGUMENTS: dict[str, Callable[[ArgumentParser], None]] = {
     "export": _settings(
         "The bundle of a run: one folder that runs anywhere.",
         "run=runs/NAME   folder of the run\nout=DIR         where to write (default: the run's bundle/)\n"
-        "onnx=true       also an ONNX model\ncheckpoint=best which one: best, last",
+        "onnx=true       also an ONNX model\ncheckpoint=best which one: best, last\n"
+        "KEY=VALUE       what is read otherwise than in training, such as generation=ctc_beam",
     ),
     "compare": _compare,
     "predict": _predict,

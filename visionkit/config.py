@@ -107,6 +107,15 @@ def check_roots(cfg: DictConfig) -> None:
             raise DataError("D02", f"{place}={root}", "no such folder", fix)
 
 
+def check_tasks(cfg: DictConfig) -> None:
+    """Raises ConfigError C237 where an option such as ``inference=`` sets something of a task that was not chosen."""
+    chosen = [str(name) for name, node in cfg.tasks.items() if "_target_" in node]
+    for name in cfg.tasks:
+        if str(name) not in chosen:
+            fix = f"leave out the option that sets it (the tasks are {', '.join(chosen) or 'none'})"
+            raise ConfigError("C237", f"tasks.{name}", "is set, but no such task was chosen", fix)
+
+
 def _compose(name: str, overrides: list[str]) -> DictConfig:
     with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
         return hydra.compose(name, overrides)

@@ -37,7 +37,7 @@ class Source:
         size: ``[height, width]`` that every picture is resized to, or None for its own.
         prepare: named transforms in their order for training, evaluation and prediction alike, such as ``ToHeight``.
         group_px: samples whose pictures are equally high and, in steps of so many pixels, equally wide share
-            training batches; None leaves them to chance.
+            training batches, which are padded to a multiple of it; None leaves them to chance.
         batch_size: samples a batch and process in training; ``auto`` finds the fastest when it starts.
         eval_batch_size: the same in evaluation, a number.
         on_bad: ``error`` stops at a file that cannot be used, ``skip`` names it and goes on.
@@ -96,22 +96,22 @@ class Collated(NamedTuple):
 class _Joint(TorchDataset):
     """All sources as one dataset, so that one pool of workers serves them all."""
 
-    def __init__(self, sources: Mapping[str, Examples]) -> None:
-        self.sources = dict(sources)
+    def __init__(self, sources: Mapping[str, Examples], width_steps_px: Mapping[str, int | None] | None = None) -> None:
+        self.sources, self.width_steps_px = dict(sources), dict(width_steps_px or {})
 
     def __getitem__(self, place: Place) -> tuple[str, Sample | DataError | None]:
         source, epoch, index = place
         return source, self.sources[source].fetch(epoch, index)
 
-    @staticmethod
-    def collate(fetched: list[tuple[str, Sample | DataError | None]]) -> Collated:
+    def collate(self, fetched: list[tuple[str, Sample | DataError | None]]) -> Collated:
         """Groups by source. A batch whose samples were all skipped is left out."""
         samples: dict[str, list[Sample]] = {}
         for source, sample in fetched:
             if isinstance(sample, dict):
                 samples.setdefault(source, []).append(sample)
         errors = [sample for _, sample in fetched if isinstance(sample, DataError)]
-        return Collated({source: collate(group) for source, group in samples.items()}, errors)
+        steps = {source: self.width_steps_px.get(source) or 1 for source in samples}
+        return Collated({source: collate(group, steps[source]) for source, group in samples.items()}, errors)
 
 
 class _LazyLoader(DataLoader):
@@ -129,6 +129,7 @@ class DataModule(LightningDataModule):
         seed: of the run.
         workers: processes that read samples, or ``auto``: none on one or two cores, else up to eight.
         mixture: chooses the sources of each training step; a batch of every one by default.
+        labels_of: the split that says what the targets mean.
 
     Raises ConfigError: C11 sources that disagree on labels, C59 workers that are no number.
     """
@@ -139,11 +140,12 @@ class DataModule(LightningDataModule):
         seed: int = 0,
         workers: int | str = "auto",
         mixture: Mixture | None = None,
+        labels_of: str = "train",
     ) -> None:
         super().__init__()
         self.mixture = mixture or Each()
         self.sources, self.seed, self.workers = dict(sources), seed, _workers(workers)
-        self.labels = self._labels()
+        self.labels = self._labels(labels_of)
 
     def examples(self, split: str) -> dict[str, Examples]:
         """The samples of a split, by source."""
@@ -166,7 +168,8 @@ class DataModule(LightningDataModule):
             )
             for name, samples in examples.items()
         }
-        return self._loader(_Joint(examples), TrainBatches(passes, self._consumed, self.mixture, self.seed))
+        steps = {name: self.sources[name].group_px for name in examples}
+        return self._loader(_Joint(examples, steps), TrainBatches(passes, self._consumed, self.mixture, self.seed))
 
     def state_dict(self) -> dict[str, Any]:
         """What the mixture has learnt from the losses so far."""
@@ -214,7 +217,7 @@ class DataModule(LightningDataModule):
         return _LazyLoader(
             dataset,
             batch_sampler=batches,  # type: ignore[arg-type]
-            collate_fn=_Joint.collate,
+            collate_fn=dataset.collate,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
             worker_init_fn=_one_thread,
@@ -222,10 +225,10 @@ class DataModule(LightningDataModule):
             generator=torch.Generator(),  # otherwise each epoch would draw from the model's random stream
         )
 
-    def _labels(self) -> dict[str, Any]:
+    def _labels(self, split: str) -> dict[str, Any]:
         labels: dict[str, Any] = {}
         for name, source in self.sources.items():
-            for target, value in source.split("train").labels.items():
+            for target, value in source.split(split).labels.items():
                 if labels.setdefault(target, value) != value:
                     what = f"names other labels for '{target}' than the sources before it"
                     raise ConfigError("C11", f"dataset.{name}", what, "train them as two tasks or map the labels")

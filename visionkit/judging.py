@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,29 @@ from visionkit.reports.examples import ExampleCollector, draw_examples
 from visionkit.reports.page import write_report
 from visionkit.types import Sample
 
-Origin = tuple[Path, int, list[str]]
-"""Whose figures they are: checkpoint, its step, and what the command changed in the run's configuration."""
+
+@dataclass(frozen=True)
+class Origin:
+    """Whose figures they are, and where they are kept.
+
+    Attributes:
+        run: folder of the run.
+        checkpoint: file of the weights.
+        step: at which they were saved.
+        changes: what the command set in the run's configuration.
+        place: folder of the evaluation (``runs.evaluation_place``).
+    """
+
+    run: Path
+    checkpoint: Path
+    step: int
+    changes: tuple[str, ...]
+    place: Path
+
+    @property
+    def title(self) -> str:
+        """The run's name, and what is not its own."""
+        return " ".join([self.run.resolve().name, *self.changes])
 
 
 def judge(
@@ -38,10 +59,10 @@ def judge(
     run = trainer.test if split == "test" else trainer.validate
     run(module, datamodule=datamodule, verbose=False)
     if trainer.is_global_zero and module.results.get(split):
-        path, step, changes = origin
         figures = {task: _readable(results) for task, results in module.results[split].items()}
-        content = {"checkpoint": path.name, "step": step, "changes": changes, "metrics": figures}
-        place = Path(trainer.default_root_dir) / "evaluation" / split
+        about = {"checkpoint": origin.checkpoint.name, "step": origin.step, "changes": list(origin.changes)}
+        content = {**about, "metrics": figures}
+        place = origin.place / "evaluation" / split
         write_json(place / "metrics.json", content)
         write_json(place / "scores.json", collector.scores())
 
@@ -66,7 +87,7 @@ def against_baselines(
 
 def report_on(
     cfg: DictConfig,
-    folder: Path,
+    origin: Origin,
     module: VisionModule,
     datamodule: DataModule,
     collector: ExampleCollector,
@@ -80,15 +101,18 @@ def report_on(
     examples = datamodule.examples(split)
     pictures = draw_examples(module.network, collector.chosen(examples, count), examples, collate)
     return write_report(
-        folder / "report",
-        folder.resolve().name,
+        origin.place / "report",
+        origin.title,
         OmegaConf.to_container(cfg, resolve=True),  # type: ignore[arg-type]
         module.results.get(split, {}),
         {name: task.labels for name, task in module.tasks.items()},
-        read_history(folder / "metrics.jsonl"),
+        read_history(origin.run / "metrics.jsonl"),
         pictures,
         split,
-        {"Parameters": f"{sum(value.numel() for value in module.network.parameters()) / 1e6:.2f} M"},
+        {
+            "Checkpoint": origin.checkpoint.name,
+            "Parameters": f"{sum(value.numel() for value in module.network.parameters()) / 1e6:.2f} M",
+        },
         compared,
     )
 

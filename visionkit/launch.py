@@ -1,5 +1,6 @@
 """What train.py, evaluate.py and the command line start: cheap checks first, the heavy imports after them."""
 
+import math
 import os
 import sys
 from pathlib import Path
@@ -10,12 +11,13 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from visionkit.config import COMPOSITION, check_roots, choice, compose, conf_dir, explain, options
+from visionkit.config import COMPOSITION, check_roots, check_tasks, compose, conf_dir, explain, options
 from visionkit.errors import ConfigError, guard
-from visionkit.runs import Run, discard, load_config, open_run, save_command, save_config, set_key
+from visionkit.runs import Run, change_config, discard, join_sweep, load_config, open_run, save_command, save_config
 from visionkit.selection import keep_only
 
 _RUN_OF_RANK_ZERO = "VISIONKIT_RUN"
+_INTERRUPTED = 130
 
 KERNELS = "8192"
 """oneDNN compiles kernels for each shape; the 1024 that it keeps by itself are too few where every batch of lines has a
@@ -33,10 +35,18 @@ def train() -> None:
         fix = f"add one of: {choices} (or task= and dataset=; visionkit list shows all)"
         raise ConfigError("C01", "train.py", "nothing chosen to train", fix)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hydra would print several lines and exit by itself
+    failed: list[int] = []
+
+    def job(cfg: DictConfig) -> float | None:
+        return _job(cfg, failed)
+
     try:
-        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(_job)()
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
     except COMPOSITION as error:
         raise explain(error, "train", arguments) from error
+    if failed:
+        print(f"visionkit: {len(failed)} of these runs failed; resume=auto goes on where they stopped", file=sys.stderr)
+        sys.exit(failed[0])
 
 
 def evaluate(arguments: list[str]) -> None:
@@ -52,24 +62,27 @@ def evaluate(arguments: list[str]) -> None:
     changes = [argument for argument in arguments if argument not in own]
     cfg = load_config(settings.run)
     cfg.trainer.update(accelerator="auto", devices=1, num_nodes=1, strategy="auto")
-    for change in changes:
-        group, _, option = change.partition("=")
-        if (conf_dir() / group).is_dir():
-            place, node = choice(group, option)
-            OmegaConf.update(cfg, place, node, merge=False, force_add=True)
-        else:
-            set_key(cfg, change)
+    change_config(cfg, changes)
+    check_tasks(cfg)
     check_roots(cfg)
     from visionkit.procedures import evaluate_run
 
     evaluate_run(cfg, settings, changes)
 
 
-def _job(cfg: DictConfig) -> float | None:
-    return guard(_train, cfg)  # hydra would add a line of its own to an error that reaches it
+def _job(cfg: DictConfig, failed: list[int]) -> float | None:
+    """Trains; a job of a sweep that fails does not take the others with it."""
+    try:
+        return guard(_train, cfg)  # hydra would add a line of its own to an error that reaches it
+    except SystemExit as ended:
+        if HydraConfig.get().mode != RunMode.MULTIRUN or ended.code == _INTERRUPTED:
+            raise
+        failed.append(int(ended.code or 1))
+        return math.nan
 
 
 def _train(cfg: DictConfig) -> float | None:
+    check_tasks(cfg)
     check_roots(cfg)
     keep_only(cfg)
     is_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
@@ -98,9 +111,11 @@ def _open(cfg: DictConfig) -> Run:
     run = open_run(cfg, _name(cfg, hydra_cfg.runtime.choices))
     os.environ[_RUN_OF_RANK_ZERO] = str(run.folder)
     OmegaConf.update(cfg, "run", str(run.folder))
-    if not run.resumed:
+    sweep = hydra_cfg.sweep.dir if hydra_cfg.mode == RunMode.MULTIRUN else None
+    if run.resumed and sweep is not None:
+        join_sweep(run.folder, sweep)
+    elif not run.resumed:
         save_config(cfg, run.folder)
-        sweep = hydra_cfg.sweep.dir if hydra_cfg.mode == RunMode.MULTIRUN else None
         save_command(run.folder, list(hydra_cfg.overrides.task), hydra_cfg.runtime.choices, sweep)
     return run
 

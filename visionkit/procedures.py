@@ -16,22 +16,22 @@ from torch import Tensor
 from visionkit.assemble import make_callbacks, make_datamodule, make_module, make_network, make_trainer
 from visionkit.autobatch import fastest_batch_size
 from visionkit.baselines.gains import Gain
-from visionkit.bundle.folder import export_run
-from visionkit.bundle.labels import labels_to_json
 from visionkit.bundle.onnx import require_packages
 from visionkit.bundle.safety import offline
-from visionkit.bundle.weights import difference
+from visionkit.bundle.weights import require_fitting
 from visionkit.callbacks.progress import progress_bar
 from visionkit.callbacks.summary import closing_summary
 from visionkit.checkpoint import Checkpoints, find, load_checkpoint
 from visionkit.config import build
 from visionkit.datamodule import DataModule
-from visionkit.errors import ConfigError, DataError, VisionkitError
+from visionkit.errors import ConfigError, DataError, ExportError, VisionkitError
+from visionkit.exporting import export_run
 from visionkit.judging import Origin, against_baselines, judge, report_on, write_json
+from visionkit.learnt_labels import keep_labels, kept_labels, learnt_labels, read_as_learnt, run_labels
 from visionkit.module import VisionModule
 from visionkit.reports.examples import ExampleCollector
 from visionkit.reports.samples import write_samples
-from visionkit.runs import Run
+from visionkit.runs import Run, evaluation_place
 from visionkit.warm_start import start_from
 
 Results = dict[str, dict[str, Tensor]]
@@ -42,18 +42,19 @@ def train_run(cfg: DictConfig, run: Run) -> float | None:
     begin_s = time.monotonic()
     _quiet()
     datamodule = make_datamodule(cfg)
-    network = make_network(cfg, datamodule.labels)
-    begun = start_from(network, cfg.start_from) if cfg.start_from is not None and not run.resumed else None
+    labels = kept_labels(run.folder, datamodule.labels) if run.resumed else datamodule.labels
+    network = make_network(cfg, labels)
+    start = _newest(run.folder) if run.resumed else None
+    begun = start_from(network, cfg.start_from) if cfg.start_from is not None and start is None else None
     module = make_module(cfg, network)
     _check_before(cfg, module, datamodule)
     checkpoints: Checkpoints = build(cfg.checkpoint)
     trainer = make_trainer(cfg, run.folder, [*make_callbacks(cfg), checkpoints], list(build(cfg.logger).values()))
     _choose_batch_sizes(run.folder, datamodule, module, trainer)
     if trainer.is_global_zero:
-        write_json(run.folder / "labels.json", labels_to_json(datamodule.labels))
+        keep_labels(run.folder, labels)
     for logger in trainer.loggers:
         logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
-    start = _newest(run.folder) if run.resumed else None
     if trainer.is_global_zero:
         print(f"run folder: {run.folder}" + (f", continuing from {start.name}" if start else ""), flush=True)
         if begun is not None:
@@ -81,34 +82,31 @@ def evaluate_run(cfg: DictConfig, settings: DictConfig, changes: list[str]) -> R
     begin_s = time.monotonic()
     _quiet()
     folder = Path(settings.run)
+    place = evaluation_place(folder, settings.checkpoint, changes)
     if settings.split not in ("val", "test"):
         raise ConfigError("C17", f"split={settings.split}", "is not evaluated", "choose test or val")
     path = find(folder, settings.checkpoint)
     checkpoint = load_checkpoint(path)
-    datamodule = make_datamodule(cfg)
+    data = cfg.copy()
+    read_as_learnt(data, run_labels(folder))
+    datamodule = make_datamodule(data, labels_of=settings.split)
     without = cfg.copy()
     without.encoder = OmegaConf.create(offline(OmegaConf.to_container(cfg.encoder, resolve=True)))
-    module = make_module(cfg, make_network(without, datamodule.labels))
-    _require_fitting(checkpoint["state_dict"], module, path, changes)
+    module = make_module(cfg, make_network(without, learnt_labels(folder, cfg, datamodule.labels)))
+    require_fitting(checkpoint["state_dict"], module.state_dict(), path, changes)
     module.load_state_dict(checkpoint["state_dict"])
     collector = ExampleCollector()
-    trainer = make_trainer(cfg, folder, [collector, progress_bar()], logger=False)
+    trainer = make_trainer(cfg, place, [collector, progress_bar()], logger=False)
+    origin = Origin(folder, path, checkpoint["global_step"], tuple(changes), place)
     with _interruptible(trainer):
-        judge(trainer, module, datamodule, collector, settings.split, (path, checkpoint["global_step"], changes))
-    compared = against_baselines(cfg, folder, module, datamodule, settings.split)
-    report = report_on(cfg, folder, module, datamodule, collector, settings.split, settings.examples, compared)
+        judge(trainer, module, datamodule, collector, settings.split, origin)
+    compared = against_baselines(cfg, place, module, datamodule, settings.split)
+    report = report_on(cfg, origin, module, datamodule, collector, settings.split, settings.examples, compared)
     results = {settings.split: module.results.get(settings.split, {})}
     bundle = folder / "bundle" if (folder / "bundle").is_dir() else None
     seconds = time.monotonic() - begin_s
     closing_summary(folder, results, seconds, best=path, report=report, bundle=bundle, gains=compared)
     return results[settings.split]
-
-
-def _require_fitting(state: dict[str, Tensor], module: VisionModule, path: Path, changes: list[str]) -> None:
-    problem = difference(state, module.state_dict())
-    if problem:
-        fix = "leave out what changes the network, or train it: train.py ... start_from=RUN takes up what fits"
-        raise ConfigError("C233", " ".join(changes) or path, f"does not fit {path.name}: {problem}", fix)
 
 
 @contextmanager
@@ -159,7 +157,7 @@ def _conclude(
     compared: list[Gain] = []
     collector = ExampleCollector()
     trainer.callbacks.append(collector)  # type: ignore[attr-defined]
-    origin: Origin = (best, checkpoint["global_step"], [])
+    origin = Origin(folder, best, checkpoint["global_step"], (), folder)
     loggers, trainer.loggers = trainer.loggers, []  # the curve of validation ends where training ended
     try:
         judge(trainer, module, datamodule, collector, "val", origin)
@@ -168,7 +166,7 @@ def _conclude(
             judge(trainer, module, datamodule, collector, "test", origin)
         split = "test" if cfg.test else "val"
         compared = against_baselines(cfg, folder, module, datamodule, split) if trainer.is_global_zero else []
-        report = report_on(cfg, folder, module, datamodule, collector, split, compared=compared)
+        report = report_on(cfg, origin, module, datamodule, collector, split, compared=compared)
         samples = write_samples(datamodule.examples(split), folder / "samples") if trainer.is_global_zero else None
     except VisionkitError as error:
         problem = error
@@ -176,7 +174,9 @@ def _conclude(
     if not trainer.is_global_zero:
         return
     if cfg.export:
-        bundle = export_run(folder, which=best.stem, onnx=cfg.onnx)
+        bundle, failed = _exported(folder, best, cfg.onnx)
+        problem = problem or failed
+    if bundle is not None:
         for logger in trainer.loggers:
             if hasattr(logger, "log_folder"):  # W&B takes the bundle as an artifact
                 logger.log_folder(bundle, folder.name)
@@ -187,6 +187,16 @@ def _conclude(
     closing_summary(folder, module.results, seconds, **places_of, gains=compared)  # type: ignore[arg-type]
     if problem is not None:
         raise problem
+
+
+def _exported(folder: Path, best: Path, onnx: bool) -> tuple[Path | None, VisionkitError | None]:
+    """The bundle, without ONNX where that alone cannot be made, and what went wrong."""
+    try:
+        return export_run(folder, which=best.stem, onnx=onnx), None
+    except ExportError as error:
+        return export_run(folder, which=best.stem), error
+    except VisionkitError as error:
+        return None, error
 
 
 def _newest(folder: Path) -> Path | None:

@@ -4,13 +4,15 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError, safe_load
 
+from visionkit.config import choice, conf_dir
 from visionkit.errors import ConfigError, nearest
 from visionkit.files import replaced_file
 
@@ -81,7 +83,17 @@ def save_config(cfg: DictConfig, folder: Path) -> None:
 def save_command(folder: Path, overrides: list[str], choices: Mapping[str, Any], sweep: str | None) -> None:
     """Writes what was typed, the choice of each group of the configuration, and the folder of the sweep, if any."""
     own = {str(group): option for group, option in choices.items() if not str(group).startswith("hydra/")}
-    content = {"overrides": overrides, "choices": own, "sweep": sweep}
+    _write_command(folder, {"overrides": overrides, "choices": own, "sweeps": [] if sweep is None else [sweep]})
+
+
+def join_sweep(folder: Path, sweep: str) -> None:
+    """Notes that a further sweep continues this run."""
+    file = folder / COMMAND_FILE
+    content = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    _write_command(folder, content | {"sweeps": [*content.get("sweeps", []), sweep]})
+
+
+def _write_command(folder: Path, content: dict[str, Any]) -> None:
     with replaced_file(folder / COMMAND_FILE) as new:
         new.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -100,6 +112,36 @@ def load_config(run: str | Path) -> DictConfig:
         return cast(DictConfig, OmegaConf.load(path))
     except (YAMLError, UnicodeDecodeError) as error:
         raise ConfigError("C34", path, "cannot be read as YAML", "restore it, or choose another run=") from error
+
+
+def change_config(cfg: DictConfig, changes: Iterable[str]) -> None:
+    """Chooses options of groups anew (``generation=ctc_beam``) and sets keys, in this order.
+
+    Raises:
+        ConfigError: as ``config.choice`` (C02) and ``set_key``.
+    """
+    for change in changes:
+        group, _, option = change.partition("=")
+        if (conf_dir() / group).is_dir():
+            place, node = choice(group, option)
+            OmegaConf.update(cfg, place, node, merge=False, force_add=True)
+        else:
+            set_key(cfg, change)
+
+
+def evaluation_place(run: Path, checkpoint: str, changes: Iterable[str]) -> Path:
+    """Where an evaluation is kept: in the run's folder, or in one of its own where it is of other weights or settings.
+
+    So the figures of a run stay those of its best weights on its own data. What is as free as in continuing a run, such
+    as ``workers=0``, is no other setting.
+    """
+    words = [] if checkpoint == "best" else [f"checkpoint={checkpoint}"]
+    words += [change for change in changes if re.split(r"[.=]", change.lstrip("+"), maxsplit=1)[0] not in _FREE]
+    if not words:
+        return run
+    whole = " ".join(words)
+    name = re.sub(r"[^\w.=,-]+", "_", whole)[:80]
+    return run / "evaluations" / (name if name == whole else f"{name}-{sha256(whole.encode()).hexdigest()[:6]}")
 
 
 def set_key(cfg: DictConfig, change: str) -> None:

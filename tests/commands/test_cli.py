@@ -64,7 +64,7 @@ def test_alone_it_says_what_to_type(capsys: pytest.CaptureFixture[str], argv: li
     assert all(f"visionkit {command}" in out for command in COMMANDS)
 
 
-@pytest.mark.parametrize("command", ["list", "check", "compare", "export", "predict", "demo"])
+@pytest.mark.parametrize("command", ["list", "check", "evaluate", "report", "compare", "export", "predict", "demo"])
 def test_each_command_explains_itself(capsys: pytest.CaptureFixture[str], command: str) -> None:
     code, out, _ = call(capsys, command, "--help")
     assert code == 0

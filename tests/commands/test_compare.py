@@ -44,7 +44,7 @@ def make_run(
         OmegaConf.update(cfg := OmegaConf.create(plain), key, yaml.safe_load(value))
         plain = OmegaConf.to_container(cfg)  # type: ignore[assignment]
     OmegaConf.save(OmegaConf.create(plain), folder / "config.yaml")
-    typed = {"overrides": list(overrides), "choices": choices or {"encoder": "resnet18"}, "sweep": None}
+    typed = {"overrides": list(overrides), "choices": choices or {"encoder": "resnet18"}, "sweeps": []}
     (folder / "command.json").write_text(json.dumps(typed))
     figures = {"parameters": 11_250_000, "trained_parameters": 11_250_000, "steps": 2210, "timed_steps": 2000}
     figures |= {"step_time_s": 0.25, "images_per_second": 16.0, "peak_memory_b": 700 * 2**20}
@@ -268,14 +268,16 @@ def test_a_bar_in_a_name_does_not_break_the_table() -> None:
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where two encoders were trained by one command: six steps each."""
+    """Where two encoders were trained by one command, six steps each, and one that is none was not."""
     folder = tmp_path_factory.mktemp("user")
-    words = ["-m", "experiment=segmentation/quickstart", "encoder.model=test_vit,test_resnet", "trainer=cpu"]
+    words = ["-m", "experiment=segmentation/quickstart", "encoder.model=test_vit,no_such,test_resnet", "trainer=cpu"]
     words += ["logger=local", "workers=0", "dataset.batch_size=4", "dataset.layout.size=32", "callbacks.costs.warmup=1"]
     words += [f"dataset.layout.length={json.dumps(SIZES).replace(chr(34), '')}"]
     words += ["trainer.max_epochs=2", "trainer.check_val_every_n_epoch=1", "trainer.precision=null"]
     done = forked.train(folder, *words)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 2, done.stderr
+    assert "no_such" in done.stderr
+    assert "1 of these runs failed" in done.stderr
     (sweep,) = (folder / "runs/multirun").iterdir()
     assert done.stdout.count(f"visionkit compare runs/multirun/{sweep.name} ") == 2
     return folder
@@ -320,7 +322,7 @@ def test_a_sweep_of_a_folder_of_its_own_has_its_runs_here(runs: Path, capsys: py
     (study / "multirun.yaml").write_text("")
     for name in "ab":
         file = runs / name / "command.json"
-        file.write_text(json.dumps(json.loads(file.read_text()) | {"sweep": str(study)}))
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"sweeps": ["runs/multirun/before", str(study)]}))
     shown = json.loads(written(capsys, str(study), kind="json"))
     assert [run["run"] for run in shown["runs"]] == ["runs/a", "runs/b"]
 

@@ -91,3 +91,15 @@ def test_lines_of_text_go_on_as_paper_does() -> None:
     assert (batch["image"][1, 0, :3, 2:] == low[0, :, -1:]).all()
     assert (batch["image"][1, 0, 3, :2] == low[0, -1]).all()
     assert batch["valid"][1].sum() == 6
+
+
+def test_lines_of_different_widths_come_in_few_shapes() -> None:
+    lines = [{"key": "a", "image": torch.ones(1, 4, width), "text": "x"} for width in (9, 13)]
+    plain, stepped = collate(lines), collate(lines, 8)
+    assert stepped["image"].shape == (2, 1, 4, 16)
+    assert torch.equal(stepped["image"][..., :13], plain["image"])
+    assert stepped["valid"][:, 0].sum(1).tolist() == [9, 13]
+    assert stepped["image"].eq(1).all()  # paper
+    assert collate(lines[:1], 8)["image"].shape == (1, 1, 4, 9)  # nothing is padded without need
+    pictures = [{"key": "a", "image": torch.ones(3, 4, width)} for width in (9, 13)]
+    assert collate(pictures, 8)["image"].shape == (2, 3, 4, 13)

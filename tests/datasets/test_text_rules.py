@@ -55,6 +55,23 @@ def test_the_direction_is_that_of_most_characters() -> None:
     assert TextRules(right_to_left=True).labels(["abc"]).right_to_left
 
 
+def test_the_direction_is_that_of_most_of_what_is_written_not_of_most_letters_there_are() -> None:
+    hebrew, pangram = "\u05e9\u05dc\u05d5\u05dd", "the quick brown fox jumps over the lazy dog"
+    assert TextRules().labels([hebrew] * 100 + [pangram]).right_to_left
+    assert not TextRules().labels([hebrew, pangram]).right_to_left
+    both = hebrew + "".join(sorted(set(pangram)))
+    assert TextRules(characters=both).labels([hebrew]).right_to_left
+    assert not TextRules(characters=both).labels([]).right_to_left
+
+
+@pytest.mark.parametrize("listed", ["xyz\u0301", "x\ny\nz\n\u0301\n"])
+def test_a_mark_in_a_list_takes_no_letter_with_it(listed: str, tmp_path: Path) -> None:
+    (tmp_path / "charset.txt").write_text(listed)
+    for rules in (TextRules(characters=listed.replace("\n", "")), TextRules(charset=tmp_path / "charset.txt")):
+        assert {"x", "y", "z", "\u0301"} <= set(rules.labels([]).characters)
+    assert "\u017a" in TextRules(characters="z\u0301").labels([]).characters  # and together they are one more
+
+
 def test_frames_needed_are_the_shortest_path_that_collapses_to_the_text() -> None:
     def collapsed(path: tuple[str, ...]) -> str:
         return "".join(one for one, _ in itertools.groupby(path) if one != "-")

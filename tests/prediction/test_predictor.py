@@ -14,6 +14,7 @@ import visionkit
 from visionkit.bundle import folder as bundle
 from visionkit.errors import ConfigError, DataError, VisionkitError
 from visionkit.labels import Classes, Edges, Objects
+from visionkit.prediction.items import RESULTS, files_in
 from visionkit.prediction.outputs import KINDS, linear, nearest_pixel, write_density, write_edges, write_mask
 from visionkit.prediction.predictor import Predictor, save_all
 from visionkit.types import Prediction
@@ -295,3 +296,17 @@ def test_density_keeps_its_count_in_the_line_and_in_the_picture(tmp_path: Path) 
     nobody = write_density(torch.full((2, 2), -0.5), Objects(), tmp_path, "y")
     assert nobody == {"density": "y.png", "density_max": 0.0, "count": -2.0}
     assert KINDS["density"].restore(density, (4, 9)).sum().item() == pytest.approx(density.sum().item())
+
+
+def test_results_of_an_earlier_prediction_are_no_pictures_to_predict(tmp_path: Path) -> None:
+    for name in ("a.png", "out/seg/overlay/a.png", "out/deeper/b.png", "other/c.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "out" / RESULTS).touch()
+
+    def names(folder: Path) -> list[str]:
+        found = files_in(folder, lambda file: file.suffix == ".png", "pictures", {".png"})
+        return [file.relative_to(tmp_path).as_posix() for file in found]
+
+    assert names(tmp_path) == ["a.png", "other/c.png"]
+    assert names(tmp_path / "out") == ["out/deeper/b.png", "out/seg/overlay/a.png"]  # asked for by its name

@@ -162,13 +162,3 @@ def test_three_planes_are_drawn_with_square_pixels(predictor: Predictor) -> None
     assert alone.shape[0] >= 3 * 30 * 8
     assert (both == (250, 10, 10)).all(-1).any()
     assert task.draw({"image": image, "mask": mask}).shape[0] < both.shape[0]
-
-
-def test_preprocessing_of_a_run_is_that_of_its_dataset() -> None:
-    layout = {"_target_": "x", "spacing_mm": [2.0, 1.0, 1.0], "interpolation": "cubic"}
-    source = {"channels": 1, "size": None, "intensity": ZSCORE, "layout": layout}
-    expected = {"channels": 1, "size": None, "spatial_dims": 3, "intensity": ZSCORE}
-    expected |= {"spacing_mm": [2.0, 1.0, 1.0], "interpolation": "cubic"}
-    assert bundle._preprocessing(source, 3) == expected
-    assert bundle._preprocessing({"sources": {"a": source}}, 3) == expected
-    assert bundle._preprocessing({"channels": 3, "size": [8, 9], "layout": {}}, 2) == {"channels": 3, "size": [8, 9]}

@@ -19,16 +19,15 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from visionkit import checkpoint, config
+from visionkit import config
 from visionkit.bundle import description, safety, weights
 from visionkit.bundle.labels import labels_from_json, labels_to_json
 from visionkit.bundle.usage import bundle_readme
-from visionkit.errors import ConfigError, ResourceError, StorageError, UnsafeFileError
+from visionkit.errors import ConfigError, ResourceError, UnsafeFileError
 from visionkit.files import older, replaced_folder
 from visionkit.network import Network
-from visionkit.runs import load_config
 
-__all__ = ["Info", "export_run", "labels_from_json", "labels_to_json", "load", "save"]
+__all__ = ["Info", "labels_from_json", "labels_to_json", "load", "plain", "save"]
 
 WEIGHTS, DESCRIPTION, README, ONNX = "model.safetensors", "bundle.json", "README.md", "model.onnx"
 _AGAIN = "export the run again"
@@ -72,8 +71,8 @@ def save(
     """
     folder = Path(folder).absolute()
     about: dict[str, Any] = {"format": description.FORMAT, "visionkit": _version()}
-    about |= {"encoder": _plain(encoder_cfg), "tasks": _plain(tasks_cfg), "labels": labels_to_json(labels)}
-    about |= {"preprocessing": _plain(preprocessing), "metrics": _finite(metrics), "sha256": {}}
+    about |= {"encoder": plain(encoder_cfg), "tasks": plain(tasks_cfg), "labels": labels_to_json(labels)}
+    about |= {"preprocessing": plain(preprocessing), "metrics": _finite(metrics), "sha256": {}}
     built = [about["preprocessing"].get(name) for name in ("intensity", "prepare")]
     wanted = safety.targets([about["encoder"], about["tasks"], *built])
     description.check(about, wanted, folder / DESCRIPTION)
@@ -117,77 +116,13 @@ def load(folder: str | Path, allow: Collection[str] = ()) -> tuple[Network, Info
     return network.eval(), info
 
 
-def export_run(run: str | Path, out: str | Path | None = None, which: str = "best", onnx: bool = False) -> Path:
-    """The bundle of a run folder, at ``run/bundle`` unless said otherwise; ``which`` is its checkpoint (best, last).
-
-    Raises ConfigError where the folder is no run (C08, C61) or has no such checkpoint, StorageError S21 where the
-    checkpoint does not fit the run.
-    """
-    run = Path(run)
-    cfg = load_config(run)
-    if not (run / "labels.json").is_file():
-        raise ConfigError("C61", run / "labels.json", "is missing", "continue the run with resume=auto to write it")
-    labels = labels_from_json(safety.read_json(run / "labels.json"), run / "labels.json")
-    encoder_cfg, tasks_cfg = _plain(cfg.encoder), _plain(cfg.tasks)
-    network = Network(config.build(encoder_cfg), {name: config.build(task) for name, task in tasks_cfg.items()}, labels)
-    source = checkpoint.find(run, which)
-    saved = checkpoint.load_checkpoint(source)
-    state = {key[8:]: value for key, value in saved["state_dict"].items() if key.startswith("network.")}
-    problem = weights.difference(state, network.state_dict())
-    if problem:
-        raise StorageError("S21", source, f"does not fit config.yaml: {problem}", "export the run that wrote it")
-    network.load_state_dict(state)
-    return save(
-        network.eval(),
-        run / "bundle" if out is None else out,
-        encoder_cfg=encoder_cfg,
-        tasks_cfg=tasks_cfg,
-        labels=labels,
-        preprocessing=_preprocessing(_plain(cfg.dataset), network.encoder.spatial_dims)
-        | {"channels_last": bool(cfg.get("channels_last", True))},
-        metrics=_run_metrics(run, source, saved),
-        onnx=onnx,
-    )
-
-
-def _preprocessing(dataset: dict[str, Any], spatial_dims: int) -> dict[str, Any]:
-    """Of the sources that were trained on; sizes only where all agree, since a network takes any."""
-    sources = list(dataset.get("sources", {"": dataset}).values())
-    prepare = [[step for step in (source.get("prepare") or {}).values() if step] for source in sources]
-    channels = max(source["channels"] for source in sources)  # grey pictures pass through a network of colours
-    common = {"channels": channels, "size": _agreed([source["size"] for source in sources])}
-    common |= {"prepare": steps} if (steps := _agreed(prepare)) else {}
-    return common | _of_volumes(sources[0]) if spatial_dims == 3 else common
-
-
-def _agreed(values: list[Any]) -> Any:
-    return values[0] if all(value == values[0] for value in values) else None
-
-
-def _of_volumes(source: dict[str, Any]) -> dict[str, Any]:
-    layout = source["layout"]
-    grid = {name: layout.get(name) for name in ("spacing_mm", "interpolation")}
-    return {"spatial_dims": 3, "intensity": source.get("intensity"), **grid}
-
-
-def _run_metrics(run: Path, source: Path, saved: Mapping[str, Any]) -> dict[str, Any]:
-    """Figures of these very weights; an evaluation of others, or of other data, is left out."""
-    evaluated = sorted((run / "evaluation").glob("*/metrics.json"))
-    contents = {file.parent.name: json.loads(file.read_text(encoding="utf-8")) for file in evaluated}
-    step = saved.get("global_step")
-    own = {
-        split: about["metrics"] for split, about in contents.items() if about["step"] == step and not about["changes"]
-    }
-    return {"checkpoint": source.name, "epoch": saved.get("epoch"), "step": step, **own}
-
-
-def _plain(cfg: Any) -> Any:
-    """Configuration as JSON types, with everything that downloads switched off."""
+def plain(cfg: Any) -> Any:
+    """A configuration as JSON types, with everything that downloads switched off."""
     if OmegaConf.is_config(cfg):
-        return _plain(OmegaConf.to_container(cfg, resolve=True))
+        return plain(OmegaConf.to_container(cfg, resolve=True))
     if isinstance(cfg, Mapping):
-        return safety.offline({key: _plain(value) for key, value in cfg.items()})
-    return [_plain(value) for value in cfg] if isinstance(cfg, list | tuple) else cfg
+        return safety.offline({key: plain(value) for key, value in cfg.items()})
+    return [plain(value) for value in cfg] if isinstance(cfg, list | tuple) else cfg
 
 
 def _finite(value: Any) -> Any:

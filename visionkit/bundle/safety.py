@@ -16,7 +16,7 @@ import yaml
 from visionkit.config import conf_dir
 from visionkit.errors import UnsafeFileError
 
-MAX_JSON_BYTES = 16 * 2**20
+MAX_JSON_BYTES = 64 * 2**20
 MAX_JSON_DEPTH = 32
 _GROUPS = ("encoder", "task", "guidance", "inference", "metrics", "table_code")
 _EXPORT = "export the run again"

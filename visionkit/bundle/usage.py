@@ -94,7 +94,9 @@ def _of_text(about: Mapping[str, Any]) -> list[str]:
 
 def _figures(metrics: Mapping[str, Any]) -> str:
     rows = [f"| {name} | {value:.4g} |" for name, value in _flat(metrics)]
-    return "\n".join(["## Figures", "", "| metric | value |", "|---|---|", *rows, ""]) if rows else ""
+    changes = metrics.get("changes")
+    how = [f"Evaluated with `{' '.join(changes)}`.", ""] if isinstance(changes, list) and changes else []
+    return "\n".join(["## Figures", "", *how, "| metric | value |", "|---|---|", *rows, ""]) if rows else ""
 
 
 def _flat(metrics: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:

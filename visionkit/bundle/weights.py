@@ -1,13 +1,13 @@
 """Weights as safetensors: bytes that hold tensors and cannot hold code."""
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import safetensors.torch
 from torch import Tensor
 
-from visionkit.errors import UnsafeFileError
+from visionkit.errors import ConfigError, StorageError, UnsafeFileError
 
 _MAX_HEADER_BYTES = 64 * 2**20
 _AGAIN = "export the run again"
@@ -43,3 +43,20 @@ def difference(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str
         if state[key].shape != wanted[key].shape:
             return f"{key[:100]!r} is {list(state[key].shape)} and should be {list(wanted[key].shape)}"
     return ""
+
+
+def require_fitting(
+    state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source: Path, changes: Sequence[str]
+) -> None:
+    """For weights of a run and the model of its configuration.
+
+    Raises:
+        ConfigError: C233 they do not fit, and a command made ``changes`` of the configuration.
+        StorageError: S21 they do not fit as it is.
+    """
+    problem = difference(state, wanted)
+    if problem and changes:
+        fix = "leave out what changes the network, or train it: train.py ... start_from=RUN takes up what fits"
+        raise ConfigError("C233", " ".join(changes), f"does not fit {source.name}: {problem}", fix)
+    if problem:
+        raise StorageError("S21", source, f"does not fit config.yaml: {problem}", "use the run that wrote it")

@@ -38,7 +38,7 @@ def closing_summary(
         run: the run folder.
         results: ``results[stage][task][metric]``; only figures (0-D) are shown. Stages without results are left out.
         seconds: how long the run took.
-        best: the best checkpoint.
+        best: the checkpoint that was evaluated, usually the best.
         bundle: the exported folder.
         report: the report's HTML file.
         wandb: address of the W&B run, or the folder of an offline one.
@@ -54,7 +54,8 @@ def closing_summary(
         console.print(gains_table(gains))
     console.print(Text.assemble(("Took ", "dim"), duration(seconds)))
     offline = wandb is not None and not str(wandb).startswith("http")
-    places = {"run": run, "best checkpoint": best, "bundle": bundle, "report": report, "W&B": wandb}
+    kind = "best checkpoint" if best is not None and Path(best).name == "best.ckpt" else "checkpoint"
+    places = {"run": run, kind: best, "bundle": bundle, "report": report, "W&B": wandb}
     _print_lines(console, {name: _short(place) for name, place in places.items() if place is not None})
     console.print("\nNext:", style="bold")
     _print_lines(console, next_commands(run, bundle, _short(wandb) if offline else None, samples))

@@ -82,15 +82,18 @@ def check(arguments: Namespace) -> int:
 
 def export(arguments: Namespace) -> int:
     """Makes the bundle of a run."""
-    values = settings(arguments.settings, ("run", "out", "onnx", "checkpoint"), "export")
+    keys = ("run", "out", "onnx", "checkpoint")
+    changes = [word for word in arguments.settings if word.partition("=")[0] not in keys]
+    values = settings([word for word in arguments.settings if word not in changes], keys, "export")
     if "run" not in values:
+        settings(changes, keys, "export")
         raise ConfigError("C66", "run", "is not given", "write run=runs/NAME, as printed at the end of training")
     onnx = values.get("onnx", "false").lower()
     if onnx not in _YES_NO:
         raise ConfigError("C67", f"onnx={onnx}", "is neither true nor false", "write onnx=true")
-    from visionkit.bundle.folder import export_run
+    from visionkit.exporting import export_run
 
-    out = export_run(values["run"], values.get("out"), values.get("checkpoint", "best"), _YES_NO[onnx])
+    out = export_run(values["run"], values.get("out"), values.get("checkpoint", "best"), _YES_NO[onnx], changes)
     print(f"wrote {out} ({', '.join(sorted(file.name for file in out.iterdir()))})")
     print(f"Next: visionkit predict {_shown(out)} PICTURE_OR_FOLDER --out predictions/")
     return 0

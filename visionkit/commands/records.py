@@ -25,7 +25,7 @@ class Record:
     folder: Path
     config: DictConfig
     command: dict[str, Any]
-    """``overrides``, ``choices`` and ``sweep`` (``visionkit.runs.save_command``)."""
+    """``overrides``, ``choices`` and ``sweeps`` (``visionkit.runs.save_command``)."""
     costs: dict[str, Any]
     """``visionkit.callbacks.costs.Costs``."""
     evaluation: dict[str, Any]
@@ -116,7 +116,7 @@ def _of_sweep(path: Path) -> Iterator[Path]:
     """
     places = {(path / ".." / "..").resolve(), Path("runs").resolve()}
     for file in sorted(file for place in places for file in place.glob(f"*/{COMMAND_FILE}")):
-        if Path(_load(file).get("sweep") or "").name == path.resolve().name:
+        if path.resolve().name in {Path(str(sweep)).name for sweep in _load(file).get("sweeps") or ()}:
             yield file.parent.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file.parent
 
 

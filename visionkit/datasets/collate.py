@@ -15,8 +15,13 @@ _RAGGED = {"points"}
 """What stays a list, for there is more of it in some samples than in others."""
 
 
-def collate(samples: Sequence[Sample]) -> Batch:
+def collate(samples: Sequence[Sample], width_step_px: int = 1) -> Batch:
     """Batch of samples, padded right and below (lines of text by their paper); ``valid`` is made where samples lack it.
+
+    Args:
+        samples: with the same targets.
+        width_step_px: lines of text that differ in width are padded to a multiple of it, so that batches come in few
+            shapes.
 
     Raises:
         DataError: D31 samples that carry different targets or channels, D32 no samples.
@@ -31,10 +36,12 @@ def collate(samples: Sequence[Sample]) -> Batch:
             what = f"carries {_carried(row)}, but {first.get('key')} carries {_carried(first)}"
             raise DataError("D31", row.get("path") or row.get("key", ""), what, "put them in datasets of their own")
     batch: dict[str, Any] = {name: [row[name] for row in rows] for name in first}
+    if "text" in first:
+        batch["image"] = _with_paper(batch["image"], width_step_px)
+        batch["valid"] = [_wider(valid, batch["image"][0].shape[2]) for valid in batch["valid"]]
     for name, values in batch.items():
         if isinstance(values[0], Tensor) and name not in _RAGGED:
-            goes_on = name == "image" and "text" in first
-            batch[name] = _pad(_with_paper(values) if goes_on else values, _FILL.get(name, 0))
+            batch[name] = _pad(values, _FILL.get(name, 0))
     return batch  # type: ignore[return-value]
 
 
@@ -57,13 +64,19 @@ def _carried(row: dict[str, Any]) -> str:
     return f"{', '.join(row)} with {row['image'].shape[0]} channels"
 
 
-def _with_paper(images: list[Tensor]) -> list[Tensor]:
+def _with_paper(images: list[Tensor], step: int) -> list[Tensor]:
     """Pictures of lines as large as the largest: their last column and row are repeated, as paper goes on."""
     height, width = (max(image.shape[axis] for image in images) for axis in (1, 2))
+    if any(image.shape[2] < width for image in images):
+        width = -(-width // step) * step
     rows, columns = torch.arange(height), torch.arange(width)
     return [
         image[:, rows.clamp(max=image.shape[1] - 1)[:, None], columns.clamp(max=image.shape[2] - 1)] for image in images
     ]
+
+
+def _wider(valid: Tensor, width: int) -> Tensor:
+    return torch.cat([valid, valid.new_zeros(len(valid), width - valid.shape[1])], 1)
 
 
 def _pad(values: list[Tensor], fill: int) -> Tensor:

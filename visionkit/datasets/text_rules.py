@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
@@ -26,9 +26,10 @@ class TextRules:
     Args:
         normalization: Unicode normal form of every text.
         right_to_left: lines are read from the right; text stays in the order in which it is spoken. None: as
-            most of the characters are that have a direction of their own.
-        characters: all characters, in any order.
-        charset: a UTF-8 file in which every character counts but for line breaks.
+            most of the letters of the training text are written that have a direction of their own.
+        characters: all characters, in any order; a mark behind a letter counts by itself and, where the normal form
+            has them as one, together with it.
+        charset: a UTF-8 file of such characters in which line breaks do not count.
         replace: pairs of what is replaced and by what, in this order and before everything else (``[["^", ""]]``).
         columns_per_height: columns that the recogniser makes of a picture as wide as high (height 32 and stride 4: 8);
             with it ``visionkit check`` reports lines that are too short for CTC to align their text.
@@ -95,24 +96,33 @@ class TextRules:
             raise ConfigError("C183", error.place, error.what, fix) from error
         return [clean for clean in map(self.clean, lines) if clean]
 
-    def _charset(self, training: Iterable[str]) -> Charset:
+    def _charset(self, training: Sequence[str]) -> Charset:
+        found = Counter(one for text in training for one in unicodedata.normalize(self.normalization, text))
         if self.characters is None and self.charset is None:
-            return self._sorted("".join(training), "dataset.layout", "the training split has no text")
+            return self._sorted(found, found, "dataset.layout", "the training split has no text")
+        listed = self._listed(self.characters or "")
+        place = "dataset.layout.text.characters"
         if self.charset is None:
-            return self._sorted(self.characters or "", "dataset.layout.text.characters", "there are no characters")
+            return self._sorted(listed, found or listed, place, "there are no characters")
         try:
-            listed = read_text(Path(self.charset).expanduser())
+            listed = self._listed(read_text(Path(self.charset).expanduser()))
         except DataError as error:
             fix = "name a UTF-8 file in dataset.layout.text.charset, or set it to null"
             raise ConfigError("C186", error.place, error.what, fix) from error
-        return self._sorted(listed.replace("\r", "").replace("\n", ""), str(self.charset), "holds no characters")
+        return self._sorted(listed, found or listed, str(self.charset), "holds no characters")
 
-    def _sorted(self, text: str, place: str, what: str) -> Charset:
-        characters = sorted(set(unicodedata.normalize(self.normalization, text)))
+    def _listed(self, text: str) -> Counter[str]:
+        """Characters of a list: each as it stands there, and together with the marks behind it in its line."""
+        lines = text.replace("\r", "").split("\n")
+        alone = (unicodedata.normalize(self.normalization, one) for line in lines for one in line)
+        joined = (unicodedata.normalize(self.normalization, line) for line in lines)
+        return Counter("".join([*alone, *joined]))
+
+    def _sorted(self, characters: Mapping[str, int], written: Mapping[str, int], place: str, what: str) -> Charset:
         if not characters:
             raise ConfigError("C186", place, what, "list the characters in dataset.layout.text.characters")
-        from_right = right_to_left(Counter(characters)) if self.right_to_left is None else self.right_to_left
-        return Charset(tuple(characters), self.normalization, from_right)
+        from_right = right_to_left(written) if self.right_to_left is None else self.right_to_left
+        return Charset(tuple(sorted(characters)), self.normalization, from_right)
 
 
 def shown(character: str) -> str:

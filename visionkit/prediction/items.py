@@ -12,6 +12,9 @@ from torch import Tensor
 from visionkit.errors import DataError
 from visionkit.prediction.outputs import KINDS, Kind
 
+RESULTS = "predictions.jsonl"
+"""The file that lists what was predicted; the pictures beside it are results."""
+
 
 @dataclass(frozen=True)
 class Opened:
@@ -44,12 +47,17 @@ class Reader(Protocol):
 
 
 def files_in(path: Path, is_one: Callable[[Path], bool], what: str, endings: Iterable[str]) -> list[Path]:
-    """The file itself, or all of a folder. Raises DataError: D40 nothing there, D41 no ``what`` in a folder."""
+    """The file itself, or all of a folder but for the results of earlier predictions in it.
+
+    Raises DataError: D40 nothing there, D41 no ``what`` in a folder.
+    """
     if path.is_file():
         return [path]
     if not path.is_dir():
         raise DataError("D40", path, "there is no such file or folder", "check the path")
-    files = sorted(file for file in path.rglob("*") if is_one(file) and file.is_file())
+    inside = sorted(path.rglob("*"))
+    results = {file.parent for file in inside if file.name == RESULTS} - {path}
+    files = [file for file in inside if is_one(file) and file.is_file() and results.isdisjoint(file.parents)]
     if not files:
         raise DataError("D41", path, f"holds no {what}", f"{what} end in {' '.join(sorted(endings))}")
     return files

@@ -20,7 +20,7 @@ from visionkit.errors import ConfigError, VisionkitError, nearest
 from visionkit.files import replaced_file
 from visionkit.layers.channels_last import channels_last, channels_last_
 from visionkit.network import Network
-from visionkit.prediction.items import Item, Opened, Reader
+from visionkit.prediction.items import RESULTS, Item, Opened, Reader
 from visionkit.prediction.outputs import KINDS, Kind, write_picture
 from visionkit.prediction.pictures import Pictures
 from visionkit.prediction.tables import TablePage
@@ -76,7 +76,7 @@ def save_all(results: Iterable[Result], folder: str | Path) -> int:
     """
     count, folder = 0, Path(folder)
     with (
-        replaced_file(folder / "predictions.jsonl") as new,
+        replaced_file(folder / RESULTS) as new,
         new.open("w", encoding="utf-8") as stream,
         TablePage(folder) as page,
     ):

@@ -80,7 +80,10 @@ class TextRecognition(nn.Module):
         return self.reader.loss(line, ids, _valid(batch), batch["key"])
 
     def decide(self, outputs: Tensor, batch: Batch) -> Prediction:
-        """Code points of what was read, and how sure of it the model is; padding is not read."""
+        """Code points of what was read, and how sure of it the model is.
+
+        Padding is not read; what looks along the line may still see it: published figures are of batches of one.
+        """
         decoded = self.reader.decide(outputs, _valid(batch))
         text = to_code_points([self.tokenizer.decode(row) for row in decoded.rows()]).to(outputs.device)
         return {
