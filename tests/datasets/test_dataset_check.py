@@ -244,3 +244,26 @@ def test_real_camvid_with_planted_faults(real_data, tmp_path):
     assert errors(check_splits(CamVid, root=tmp_path)) == {}
     planted = plant_in_camvid(home)
     assert errors(check_splits(CamVid, root=tmp_path)) == planted
+
+
+class OneFile:
+    """Tiny samples: two of one file, one whose file is its own, and one whose folder is named like it."""
+
+    labels = {}  # noqa: RUF012
+
+    def __len__(self):
+        return 4
+
+    def key(self, index):
+        return ["words__01", "words__02", "a__b__c", "a"][index]
+
+    def __getitem__(self, index):
+        path = ["data/words", "data/words", "data/a/b__c.bin.png", "data/a1/page.png"][index]
+        return {"key": self.key(index), "path": path, "image": torch.zeros(1, 3, 4, dtype=torch.uint8)}
+
+
+def test_samples_of_one_file_are_told_apart():
+    assert [str(finding) for finding in check(OneFile())] == [
+        f"warning[D34] {place}: is only 4 x 3 pixels; see that this is meant"
+        for place in ("data/words, words__01", "data/words, words__02", "data/a/b__c.bin.png", "data/a1/page.png, a")
+    ]

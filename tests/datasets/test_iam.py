@@ -84,6 +84,22 @@ def test_another_tree_says_what_was_expected(tmp_path: Path) -> None:
         IAM(tmp_path, "train", unit="pages")  # type: ignore[arg-type]
 
 
+def test_lists_that_overlap_are_told(tmp_path: Path) -> None:
+    iam_tree(tmp_path)
+    with (tmp_path / "splits/test.txt").open("a") as file:
+        file.write("a01-000u\n")
+    found = [
+        (split, one.what.partition(": ")[2])
+        for split in ("train", "val", "test")
+        for one in IAM(tmp_path, split).problems()
+        if one.code == "D148"
+    ]
+    assert found == [
+        ("train", "2 in test (the first is a01-000u-00)"),
+        ("test", "2 in train (the first is a01-000u-00)"),
+    ]
+
+
 @pytest.mark.realdata
 def test_the_real_lines(real_data: Path) -> None:
     sets = {split: IAM(real_data / "iam", split) for split in ("train", "val", "test")}

@@ -95,6 +95,22 @@ def test_what_is_missing_or_damaged(tmp_path: Path) -> None:
     ]
 
 
+def test_what_was_recognised_is_not_the_truth(tmp_path: Path) -> None:
+    put(tmp_path, "01", "wahr", ".bin.png")
+    (tmp_path / "01.txt").write_text("erkannt")
+    put(tmp_path, "02", "nur dies", written=".txt")
+    lines = all_in_one(tmp_path)
+    assert [lines[index]["text"] for index in range(2)] == ["wahr", "nur dies"]
+    assert not list(check(lines))
+    (tmp_path / "02.TXT").write_text("oder das")
+    (tmp_path / "03.TXT").write_text("erkannt")
+    (tmp_path / "03.gt.txt").write_text("ohne Bild")
+    assert [(one.code, one.path) for one in check(all_in_one(tmp_path))] == [
+        ("D121", str(tmp_path / "03.gt.txt")),
+        ("D23", str(tmp_path / "02.TXT")),
+    ]
+
+
 def test_folders_that_are_not_there_or_hold_nothing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="D124"):
         LineFolder(tmp_path / "no", "train")

@@ -57,6 +57,21 @@ def test_rows_that_are_none(tmp_path: Path) -> None:
     assert found("train") == [("D122", "a.jpg"), ("D123", "lines.tsv:5"), nobody_knows_whose]
 
 
+def test_rows_without_a_path_and_pictures_of_one_name(tmp_path: Path) -> None:
+    tree(tmp_path, "lines.tsv", "\t")
+    with (tmp_path / "lines.tsv").open("a") as file:
+        file.write("\ttrain\tabc\n \ttrain\tabc\n/\tval\tabc\np/a.png\ttrain\tabc\n")
+    rules = TextRules(characters=string.printable)
+    train, val = (list(check(LineTable(tmp_path, split, text=rules))) for split in ("train", "val"))
+    assert [(one.code, one.path.rpartition("/")[2]) for one in train] == [
+        ("D122", "a.jpg"),
+        ("D123", "lines.tsv:5"),
+        ("D123", "lines.tsv:6"),
+    ]
+    assert "a.jpg and a.png have the same name but for the ending" in train[0].what
+    assert [(one.code, one.path.rpartition("/")[2]) for one in val] == [("D123", "lines.tsv:7")]
+
+
 def test_tables_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="D10"):
         LineTable(tmp_path, "train")

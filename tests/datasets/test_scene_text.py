@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from text_trees import line_picture
 
+from visionkit.config import build, compose
 from visionkit.datasets.check import check
 from visionkit.datasets.scene_text import SceneText
 from visionkit.datasets.text_rules import TextRules
@@ -44,6 +45,43 @@ def test_a_share_of_the_training_words_validates_where_no_list_does(tmp_path: Pa
     assert len(listed) == 30
 
 
+def test_words_of_a_scene_stay_in_one_split(tmp_path: Path) -> None:
+    names = [f"a_b/scene_{scene}_{word}" for scene in range(20) for word in range(3)]
+    names += [f"a_b/alone{number}" for number in range(20)]
+    (tmp_path / "train_gt.txt").write_text("".join(f"{name}.png\tword\n" for name in names))
+    lists = {"train": "train_gt.txt"}
+
+    def scenes(groups: str | None) -> list[set[str]]:
+        sets = [SceneText(tmp_path, split, 3, PRINTABLE, lists, None, 0.5, groups) for split in ("train", "val")]
+        assert sum(map(len, sets)) == len(names)
+        return [{words.key(index).rpartition("_")[0] for index in range(len(words))} for words in sets]
+
+    train, val = scenes("_")
+    assert train & val == {"a_b_"}  # names without a number are scenes of their own
+    assert min(len(train), len(val)) > 2
+    assert set.intersection(*scenes(None)) - {"a_b_"}
+    assert scenes("") == scenes(None)
+
+
+def test_a_word_in_two_lists_is_told(tmp_path: Path) -> None:
+    tree(tmp_path)
+    with (tmp_path / "words/train_gt.txt").open("a") as file:
+        file.write("test/3.png\tword 3\n")
+    found = {split: list(SceneText(tmp_path, split, lists=LISTS).problems()) for split in ("train", "val", "test")}
+    codes = {split: [one.code for one in some] for split, some in found.items()}
+    assert codes == {"train": ["D148"], "val": [], "test": ["D148"]}
+    assert "1 in train (the first is test__3)" in found["test"][0].what
+
+
+@pytest.mark.parametrize("row", ["\tabc", " abc", ".\tabc", "/ abc"])
+def test_a_row_without_a_path_is_its_own_fault(tmp_path: Path, row: str) -> None:
+    tree(tmp_path, count=2)
+    with (tmp_path / "words/test_gt.txt").open("a") as file:
+        file.write(f"{row}\n")
+    found = [(one.code, one.path) for one in check(SceneText(tmp_path, "test", 3, PRINTABLE, LISTS))]
+    assert found == [("D123", f"{tmp_path}/words/test_gt.txt:3")]
+
+
 def test_a_set_without_training_words(tmp_path: Path) -> None:
     tree(tmp_path)
     only = {"test": "words/test_gt.txt"}
@@ -74,3 +112,13 @@ def test_the_real_words(real_data: Path) -> None:
     assert [len(words) for words in sets] == [354, 47, 451]
     assert not [finding for finding in check(sets[1]) if finding.severity == "error"]
     assert len(SceneText(real_data / "svt", "test", 3, PRINTABLE, {"test": "SVT/test_gt.txt"})) == 510
+
+
+@pytest.mark.realdata
+def test_no_scene_of_the_real_words_is_trained_on_and_validates(real_data: Path) -> None:
+    source = build(compose("train", ["dataset=iiit5k", f"dataset.root={real_data / 'iiit5k'}"]).dataset)
+    sets = [source.split(split) for split in ("train", "val")]  # the official lists part test words from these
+    assert sum(map(len, sets)) == 401
+    train, val = ({Path(words[index]["path"]).name.split("_")[0] for index in range(len(words))} for words in sets)
+    assert min(len(train), len(val)) > 5
+    assert not train & val

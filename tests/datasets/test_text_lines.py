@@ -1,5 +1,6 @@
 """What all datasets of lines do: characters that a charset lacks, lengths, sizes, odd pictures."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ def lines_of(root: Path, split: str, rules: TextRules, **texts: str) -> TextLine
             line_picture(root / f"{key}.png", width=40)
         return Line(key, root / f"{key}.png", texts[key])
 
-    return TextLines({"train": [line("a")], "test": [line(key) for key in texts]}, split, rules)
+    train = [replace(line("a"), key="of_training")]
+    return TextLines({"train": train, "test": [line(key) for key in texts]}, split, rules)
 
 
 def test_a_character_that_only_evaluation_has_stays_and_is_reported(tmp_path: Path) -> None:
@@ -74,3 +76,32 @@ def test_colour_and_grey(tmp_path: Path) -> None:
     picture = line_picture(tmp_path / "a.png")
     assert torch.equal(grey[0]["image"], torch.from_numpy(picture)[None])
     assert grey[0]["valid"].shape == picture.shape
+
+
+def test_pictures_of_one_key_are_named_as_what_they_are(tmp_path: Path) -> None:
+    (only,) = once([Line("a", tmp_path / "a.png", place="list:1"), Line("a", tmp_path / "a.jpg", place="list:2")])
+    assert only.fault is not None
+    assert only.fault.code == "D122"
+    assert only.fault.what == "a.png and a.jpg have the same name but for the ending (list:1 and list:2)"
+    assert only.fault.fix == "rename one of them"
+    (other,) = once([Line("x__a", tmp_path / "x/a.png"), Line("x__a", tmp_path / "x__a.png")])
+    assert other.fault is not None
+    assert "have the same key x__a" in other.fault.what
+
+
+def test_lines_of_two_splits_are_one_warning(tmp_path: Path) -> None:
+    line_picture(tmp_path / "a.png")
+    a, b, c = (Line(key, tmp_path / "a.png", "x", f"list:{key}") for key in "abc")
+    broken = Line("d", tmp_path / "a.png", fault=DataError("D123", "list:d", "is no row", "mend it"))
+    mended = Line("d", tmp_path / "a.png", "x")
+    elsewhere = Line("c", tmp_path / "other/a.png", "x")
+    splits = {"train": [a, b, broken, elsewhere], "val": [b, mended], "test": [c, a, broken, b]}
+    found = {split: list(TextLines(splits, split, TextRules()).problems()) for split in splits}
+    assert [[one.code for one in some] for some in found.values()] == [["D148"]] * 3
+    assert {split: some[0].what.partition(": ")[2] for split, some in found.items()} == {
+        "train": "1 in val, 2 in test (the first is b)",
+        "val": "1 in train, 1 in test (the first is b)",
+        "test": "2 in train, 1 in val (the first is a)",
+    }
+    assert found["test"][0].severity == "warning"
+    assert not list(TextLines({**splits, "test": [c], "val": []}, "test", TextRules()).problems())

@@ -88,6 +88,16 @@ def test_simplified():
     assert simplified("Tschüß, 3 O'Clock!") == "tschüss3oclock"
 
 
+def test_simplified_keeps_the_signs_of_letters():
+    day, poor = "\u0926\u093f\u0928", "\u0926\u0940\u0928"  # din and diin: Hindi words that differ in a vowel sign
+    assert simplified(day) != simplified(poor)
+    assert simplified(f"{day}, 3!") == f"{day}3"
+    assert simplified("E\u0301t\u00e9") == simplified("\u00c9TE\u0301") == "\u00e9t\u00e9"
+    accuracy = TextAccuracy()
+    accuracy.update([day, "CAF\u00c9!"], [poor, "cafe\u0301"])
+    assert values(accuracy)["exact_alphanumeric"] == 0.5
+
+
 def test_in_parts_and_in_any_order_it_is_the_same():
     predicted, true = texts(4), texts(5)
     whole, parts = reading(Charset(()), replicas=50), reading(Charset(()), replicas=50)

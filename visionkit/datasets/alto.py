@@ -4,7 +4,8 @@ from pathlib import Path
 
 from lxml import etree
 
-from visionkit.datasets.page_lines import Page, PageLine, PageLines, Point, page_of, points, region_of
+from visionkit.datasets.line_cuts import Point
+from visionkit.datasets.page_lines import Page, PageLine, PageLines, page_of, points, region_of
 from visionkit.datasets.safe_xml import attribute, elements, parse_xml
 from visionkit.errors import DataError
 
@@ -30,7 +31,9 @@ def parse_alto(path: Path) -> Page:
     if unit.lower() != "pixel":
         raise DataError("D127", path, f"measures in {unit[:20]!r}", "convert it to pixels")
     picture = next((element.text or "" for element in elements(root, "fileName")), "").strip()
-    return page_of(path, picture, map(_line, elements(root, "TextLine")))
+    page = next(elements(root, "Page"), root)
+    height, width = attribute(page, "HEIGHT"), attribute(page, "WIDTH")
+    return page_of(path, picture, map(_line, elements(root, "TextLine")), height, width)
 
 
 def _line(line: etree._Element) -> PageLine:

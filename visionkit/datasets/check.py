@@ -1,6 +1,7 @@
 """Every fault of a dataset without training: reads all samples and goes on after each that is lost."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -133,7 +134,7 @@ def _examine(dataset: Dataset, index: int) -> tuple[Sample, list[DataError]]:
 
 
 def _doubts(sample: Sample) -> Iterator[Finding]:
-    path, key = sample.get("path") or sample["key"], sample["key"]
+    path, key = _place(sample), sample["key"]
     size = sample["image"].shape[1:]
     if sum(length >= _SMALL_PX for length in size) < 2:  # a volume may be a single slice
         cells = f"{' x '.join(map(str, reversed(size)))} {'pixels' if len(size) == 2 else 'voxels'}"
@@ -151,3 +152,16 @@ def _doubts(sample: Sample) -> Iterator[Finding]:
         if outside:
             what = f"{outside} of its {len(sample['points'])} points lie outside the picture, and are not counted"
             yield Finding(path, "D93", what, "mend or remove them", "warning", key)
+
+
+def _place(sample: Sample) -> str:
+    """What findings about a sample are named by: its file, and its key where several samples are of that file."""
+    path, key = sample.get("path") or sample["key"], sample["key"]
+    return path if path == key or _tells(path, key) else f"{path}, {key}"
+
+
+def _tells(path: str, key: str) -> bool:
+    """Whether a path ends with a key, whose folders are joined by two underscores; the file's name may go on."""
+    parts = Path(path).parts
+    ends = ("__".join(parts[start:]) for start in range(len(parts)))
+    return any(end.startswith(key) and "__" not in end[len(key) :] for end in ends)

@@ -1,5 +1,6 @@
 """Files with a JSON object in each line, read where they are needed: the largest hold many gigabytes."""
 
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -79,4 +80,13 @@ def _lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
 
 
 def _decoded(found: re.Match[bytes] | None) -> str:
-    return re.sub(r"\\(.)", r"\1", found[1].decode("utf-8", "replace")) if found else ""
+    """What stands between quotes; as it is written where that is no JSON, or no text that can name a file."""
+    written = found[1].decode("utf-8", "replace") if found else ""
+    if "\\" not in written:
+        return written
+    try:
+        text = str(json.loads(f'"{written}"'))
+        text.encode()  # half of a surrogate pair cannot be encoded
+    except ValueError:
+        return written
+    return written if "\0" in text else text

@@ -20,6 +20,8 @@ _TEXTS = frozenset({".gt.txt", ".txt"})
 class LineFolder(TextLines):
     """``a.png`` (or ``a.bin.png``) with ``a.gt.txt`` (or ``a.txt``) beside it, folders inside too.
 
+    Beside ``a.gt.txt`` an ``a.txt`` is what OCRopus recognised, and is not read.
+
     Where all pictures lie in folders train, val and test, these are the splits. Else a hash decides
     (``line_splits.by_name``): of each line's key, or of the folders that it lies in.
 
@@ -65,7 +67,7 @@ class LineFolder(TextLines):
 
 def _lines(pictures: Listing, written: Listing) -> Iterator[Line]:
     for key, files in pictures.files.items():
-        texts = written.files.get(key, [])
+        texts = _truths(written.files.get(key, []))
         if len(files) > 1 or len(texts) > 1:
             same = files if len(files) > 1 else texts
             what = f"{' and '.join(path.name for path in same)} have the same name but for the ending"
@@ -77,6 +79,15 @@ def _lines(pictures: Listing, written: Listing) -> Iterator[Line]:
             yield _read(key, files[0], texts[0])
 
 
+def _truths(texts: Sequence[Path]) -> Sequence[Path]:
+    """Those of them that are marked as truth, or all where none is."""
+    return [path for path in texts if _is_truth(path)] or texts
+
+
+def _is_truth(path: Path) -> bool:
+    return path.name.lower().endswith(".gt.txt")
+
+
 def _read(key: str, picture: Path, text: Path) -> Line:
     try:
         return Line(key, picture, read_text(text), str(text))
@@ -86,5 +97,6 @@ def _read(key: str, picture: Path, text: Path) -> Line:
 
 def _without_picture(pictures: Mapping[str, list[Path]], written: Mapping[str, list[Path]]) -> Iterator[Finding]:
     for key in sorted(written.keys() - pictures.keys()):
-        if written[key][0].name.lower().endswith(".gt.txt"):  # other text files say something else
-            yield Finding(str(written[key][0]), "D121", "is a text without a picture", "add the picture", "warning")
+        truth = _truths(written[key])[0]
+        if _is_truth(truth):  # other text files say something else
+            yield Finding(str(truth), "D121", "is a text without a picture", "add the picture", "warning")

@@ -28,8 +28,8 @@ class LineTable(TextLines):
 
     Raises:
         ConfigError: C52 unknown split, C53 fractions that are none, those of ``TextRules``.
-        DataError: D123 no header, those of ``read_rows``, D131 no lines. Faults of single lines (D115, D122 listed
-            twice, D123 row, those of ``read_image``) are raised when the line is read.
+        DataError: D123 no header, those of ``read_rows``, D131 no lines. Faults of single lines (D115, D122 one
+            key twice, D123 row, those of ``read_image``) are raised when the line is read.
     """
 
     def __init__(
@@ -67,13 +67,15 @@ class LineTable(TextLines):
 def _lines(table: Path, rows: Sequence[tuple[int, list[str]]], columns: tuple[int, int], width: int) -> Iterator[Line]:
     for number, row in rows:
         place = f"{table}:{number}"
+        name = Path(row[columns[0]]) if len(row) == width else Path()
+        if name.name.strip():
+            yield Line("__".join(name.with_suffix("").parts), table.parent / name, row[columns[1]], place)
+            continue
+        what, fix = "names no picture", "write the path of its picture, or remove the row"
         if len(row) != width:
             what = f"has {len(row)} columns, the first row has {width}"
-            fault = DataError("D123", place, what, "write one line a row, with as many columns as the first")
-            yield Line(f"row_{number}", table, place=place, fault=fault)
-            continue
-        name = Path(row[columns[0]])
-        yield Line("__".join(name.with_suffix("").parts), table.parent / name, row[columns[1]], place)
+            fix = "write one line a row, with as many columns as the first"
+        yield Line(f"row_{number}", table, place=place, fault=DataError("D123", place, what, fix))
 
 
 def _as_named(lines: Sequence[Line], rows: dict[str, list[str]], column: int) -> dict[str, list[Line]]:

@@ -3,45 +3,30 @@
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
 from visionkit.datasets.findings import Finding
-from visionkit.datasets.images import SUFFIXES, read_image
+from visionkit.datasets.images import SUFFIXES, picture_size, read_image
+from visionkit.datasets.line_cuts import Point, Region, Size, cut_out, cut_size
 from visionkit.datasets.line_splits import by_name, check_split, require_lines
 from visionkit.datasets.listing import Listing
 from visionkit.datasets.text_lines import Line, TextLines
 from visionkit.datasets.text_rules import TextRules
 from visionkit.errors import ConfigError, DataError, nearest
 
-Point = tuple[float, float]
 Cut = Literal["polygon", "box"]
 PAGES_KEPT = 4
 """Decoded pages that are kept, since neighbouring lines are often read one after the other."""
-_STEEPEST = 1.0
-
-
-@dataclass(frozen=True)
-class Region:
-    """Where a line is on its page: x, y in pixels."""
-
-    polygon: tuple[Point, ...]
-    """Outline; the four corners where only a box is known."""
-    baseline: tuple[Point, ...] = ()
-
-    @property
-    def box(self) -> tuple[int, int, int, int]:
-        """Left, top, right, bottom: whole pixels that hold the outline."""
-        x, y = zip(*self.polygon, strict=True)
-        return int(np.floor(min(x))), int(np.floor(min(y))), int(np.ceil(max(x))), int(np.ceil(max(y)))
+_ROUNDING = 0.01
+"""So far the scales of a page's two axes may differ: sizes of a smaller copy are rounded."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +40,12 @@ class PageLine:
 
 @dataclass(frozen=True)
 class Page:
-    """A page file: the name of its picture, and its lines in their order."""
+    """A page file: the name of its picture, its lines in their order, and the size that its coordinates refer to."""
 
     picture: str
     lines: tuple[PageLine, ...]
+    size: Size | None = None
+    """None where the file does not tell."""
 
 
 class PageLines(TextLines, ABC):
@@ -66,7 +53,8 @@ class PageLines(TextLines, ABC):
 
     The picture is named in the page file and lies beside it, one folder above, or in ``pictures``. Where all page files
     lie in folders train, val and test, these are the splits; else a hash of the page decides for all of its lines.
-    Lines that nobody transcribed are left out, and ``visionkit check`` counts them.
+    Lines that nobody transcribed, or whose text is blank, are left out, and ``visionkit check`` counts them. Where the
+    picture is larger or smaller than the page file says, as a copy for the web is, the coordinates are scaled.
 
     Args:
         root: the data's folder.
@@ -75,13 +63,14 @@ class PageLines(TextLines, ABC):
         text: rules of the text.
         pictures: a folder in ``root`` that holds pictures, too.
         cut: polygon (what is outside takes the paper's colour) or box.
-        straighten: turns a line until its base line is level.
+        straighten: shears a line until its base line is level, and cuts off what is above and below its outline then.
         fractions: shares of train, val and test where there are no split folders.
 
     Raises:
         ConfigError: C52 unknown split, C53 fractions that are none, C185 unknown cut, those of ``TextRules``.
-        DataError: D124 no such folder, D131 no lines. Faults of single pages and lines (D115, D126 to D128, those of
-            ``parse`` and ``read_image``) are raised when a line is read.
+        DataError: D124 no such folder, D131 no lines. Faults of single pages and lines (D115, D126 to D128, D147 a
+            picture that the coordinates do not fit, those of ``parse`` and ``read_image``) are raised when a line is
+            read.
     """
 
     @staticmethod
@@ -109,66 +98,49 @@ class PageLines(TextLines, ABC):
             fix = "set dataset.root to your data (data/README.md shows the tree)"
             raise DataError("D124", root, "there is no such folder", fix)
         self.cut, self.straighten = cut, straighten
+        self._sizes: dict[Path, Size] = {}
         doubts: list[Finding] = []
         lines = list(_listed(Listing.of(root, {".xml"}), self.parse, root / pictures, doubts))
         splits = by_name(lines, fractions, folders=-1)
         require_lines(splits, root)
-        super().__init__(splits, split, text or TextRules(), channels, doubts, self._cut_out, _box_size)
+        super().__init__(splits, split, text or TextRules(), channels, doubts, self._cut_out, self._cut_size)
 
     def _cut_out(self, line: Line, channels: int) -> UInt8[Tensor, "c h w"]:
         picture = cut_out(_page(line.image, channels), line.region, self.cut == "polygon", self.straighten)
         if picture is None:
-            raise DataError("D128", line.place, f"lies outside its page {line.image}", "mend its coordinates")
+            raise _outside(line)
         return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
 
-
-def cut_out(
-    page: UInt8[np.ndarray, "h w c"], region: Region, along_polygon: bool, straighten: bool = False
-) -> UInt8[np.ndarray, "h_ w_ c"] | None:
-    """The part of a page that a region covers, or None where it covers nothing.
-
-    What comes in from outside takes the median colour of the region, which is the paper's.
-    """
-    left, top, right, bottom = region.box
-    left, top, right, bottom = max(0, left), max(0, top), min(page.shape[1], right), min(page.shape[0], bottom)
-    if left >= right or top >= bottom:
-        return None
-    picture = page[top:bottom, left:right].copy()
-    if along_polygon:
-        inside = np.zeros(picture.shape[:2], dtype=np.uint8)
-        outline = np.array(region.polygon) - (left, top)
-        cv2.fillPoly(inside, [np.round(outline).astype(np.int32)], 1)
-        if inside.any():
-            picture[inside == 0] = np.median(picture[inside > 0], axis=0).astype(np.uint8)
-    return _levelled(picture, region.baseline) if straighten else picture
+    def _cut_size(self, line: Line) -> Size:
+        if line.image not in self._sizes:
+            self._sizes[line.image] = picture_size(line.image)
+        size = cut_size(self._sizes[line.image], line.region, self.straighten)
+        if size is None:
+            raise _outside(line)
+        return size
 
 
-def _levelled(picture: UInt8[np.ndarray, "h w c"], baseline: Sequence[Point]) -> UInt8[np.ndarray, "h_ w_ c"]:
-    """Sheared so that the straight line nearest to the base line is level; letters keep their uprights.
-
-    What is steeper than 45 degrees is written from top to bottom, and stays as it is.
-    """
-    if len(baseline) < 2 or len({x for x, _ in baseline}) < 2:
-        return picture
-    x, y = np.array(baseline, dtype=np.float64).T
-    slope = float(np.polyfit(x, y, 1)[0])
-    if abs(slope) > _STEEPEST:
-        return picture
-    height, width = picture.shape[:2]
-    more = round(abs(slope) * (width - 1))
-    matrix = np.array([[1, 0, 0], [-slope, 1, max(0.0, slope * (width - 1))]])
-    paper = np.median(picture.reshape(-1, picture.shape[2]), axis=0).tolist()
-    level = cv2.warpAffine(picture, matrix, (width, height + more), flags=cv2.INTER_LINEAR, borderValue=paper)
-    return level.reshape(height + more, width, picture.shape[2])
-
-
-def page_of(path: Path, picture: str, lines: Iterable[PageLine]) -> Page:
-    """A page file's page. Raises DataError D126 where reading its lines raises ValueError."""
+def page_of(path: Path, picture: str, lines: Iterable[PageLine], height: str, width: str) -> Page:
+    """A page file's page with the size that it declares. Raises DataError D126 where a line raises ValueError."""
     try:
-        return Page(picture, tuple(lines))
+        return Page(picture, tuple(map(_transcribed, lines)), _declared(height, width))
     except ValueError as error:
         what = f"has a line without usable coordinates ({error})"
         raise DataError("D126", path, what, "mend or remove it") from error
+
+
+def _transcribed(line: PageLine) -> PageLine:
+    """The line without a text that is blank: Transkribus writes one for every line that nobody has transcribed yet."""
+    return line if line.text and line.text.strip() else replace(line, text=None)
+
+
+def _declared(height: str, width: str) -> Size | None:
+    """The size that a page file gives, None where it gives none."""
+    try:
+        size = round(float(height)), round(float(width))
+    except (ValueError, OverflowError):
+        return None
+    return size if min(size) > 0 else None
 
 
 def _listed(pages: Listing, parse: Callable[[Path], Page], pictures: Path, doubts: list[Finding]) -> Iterator[Line]:
@@ -176,6 +148,7 @@ def _listed(pages: Listing, parse: Callable[[Path], Page], pictures: Path, doubt
         try:
             page = parse(files[0])
             picture = _picture(files[0], page.picture, pictures)
+            page = _fitted(page, files[0], picture)
         except DataError as error:
             yield Line(f"{key}__page", files[0], fault=error)
             continue
@@ -207,9 +180,28 @@ def _picture(page: Path, name: str, pictures: Path) -> Path:
     raise DataError("D127", page, what, "put it there, or name its folder in dataset.layout.pictures")
 
 
-def _box_size(line: Line) -> tuple[int, int]:
-    left, top, right, bottom = line.region.box
-    return max(1, bottom - top), max(1, right - left)
+def _fitted(page: Page, path: Path, picture: Path) -> Page:
+    """The page with its outlines in pixels of its picture, which may be a larger or smaller copy.
+
+    Raises DataError D147 where the axes need different scales: the picture is another, or was cut or turned.
+    """
+    try:
+        size = page.size and picture_size(picture)
+    except DataError:  # reading a line tells what is wrong
+        return page
+    if page.size is None or size is None or size == page.size:
+        return page
+    down, across = (now / then for now, then in zip(size, page.size, strict=True))
+    if max(down / across, across / down) > 1 + _ROUNDING:
+        declared, found = (f"{width} x {height}" for height, width in (page.size, size))
+        what = f"its coordinates are of a page of {declared} pixels, its picture {picture.name} has {found}"
+        raise DataError("D147", path, what, "restore the picture that the coordinates were drawn on")
+    lines = (replace(line, region=line.region and line.region.scaled(across, down)) for line in page.lines)
+    return replace(page, lines=tuple(lines))
+
+
+def _outside(line: Line) -> DataError:
+    return DataError("D128", line.place, f"lies outside its page {line.image}", "mend its coordinates")
 
 
 @lru_cache(maxsize=PAGES_KEPT)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from lxml import etree
 
-from visionkit.datasets.page_lines import Page, PageLine, PageLines, Point, page_of, points, region_of
+from visionkit.datasets.line_cuts import Point
+from visionkit.datasets.page_lines import Page, PageLine, PageLines, page_of, points, region_of
 from visionkit.datasets.safe_xml import attribute, elements, parse_xml
 from visionkit.errors import DataError
 
@@ -27,7 +28,8 @@ def parse_page(path: Path) -> Page:
     page = next(elements(root, "Page"), None)
     if page is None:
         raise DataError("D126", path, "is XML, but no PAGE", "remove it, or choose another dataset")
-    return page_of(path, attribute(page, "imageFilename"), map(_line, elements(page, "TextLine")))
+    picture, height, width = (attribute(page, name) for name in ("imageFilename", "imageHeight", "imageWidth"))
+    return page_of(path, picture, map(_line, elements(page, "TextLine")), height, width)
 
 
 def _line(line: etree._Element) -> PageLine:

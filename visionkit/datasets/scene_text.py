@@ -24,11 +24,13 @@ class SceneText(TextLines):
         lists: file of each split, from ``root``; a split that is not named has no words.
         pictures: folder from which the lists name pictures; by default the list's own.
         val_share: share of the training words, by a hash of their keys, that validates where no list does.
+        groups: what parts the name of a scene from the number of its word (``_`` in ``1009_2.png``). All words of a
+            scene then train, or all validate: they share its letters and its light. None where names tell no scene.
 
     Raises:
         ConfigError: C52 unknown split, C53 a share that is none, those of ``TextRules``.
-        DataError: D124 no such list, D131 no words, those of ``read_text``. Faults of single words (D115, D122 listed
-            twice, D123 row, those of ``read_image``) are raised when the word is read.
+        DataError: D124 no such list, D131 no words, those of ``read_text``. Faults of single words (D115, D122 one
+            key twice, D123 row, those of ``read_image``) are raised when the word is read.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class SceneText(TextLines):
         lists: Mapping[str, str] | None = None,
         pictures: str | None = None,
         val_share: float = 0.0,
+        groups: str | None = None,
     ) -> None:
         check_split(split)
         if not 0 <= val_share < 1:
@@ -50,9 +53,16 @@ class SceneText(TextLines):
         require_lines(splits, Path(root))
         if "val" not in splits:
             share = Share((1 - val_share, val_share, 0))
-            words = splits.get("train", [])
-            splits |= {name: [word for word in words if share.split(word.key) == name] for name in ("train", "val")}
+            chosen = [(share.split(_scene(word.key, groups)), word) for word in splits.get("train", [])]
+            splits |= {name: [word for part, word in chosen if part == name] for name in ("train", "val")}
         super().__init__(splits, split, text or TextRules(), channels)
+
+
+def _scene(key: str, separator: str | None) -> str:
+    """The key without the number of the word; the whole key where it has none."""
+    folders, between, name = key.rpartition("__")
+    scene = name.rpartition(separator)[0] if separator else ""
+    return f"{folders}{between}{scene or name}"
 
 
 def _words(root: Path, file: str, pictures: str | None) -> list[Line]:
@@ -71,6 +81,10 @@ def _rows(path: Path, folder: Path) -> Iterator[Line]:
             continue
         name, separator, text = row.partition("\t" if "\t" in row else " ")
         picture, place = Path(name.strip()), f"{path}:{number}"
+        if not picture.name:
+            fault = DataError("D123", place, "names no picture", "write the path, a tab, and the text")
+            yield Line(f"row_{number}", path, place=place, fault=fault)
+            continue
         line = Line("__".join(picture.with_suffix("").parts), folder / picture, text, place)
         if separator:
             yield line

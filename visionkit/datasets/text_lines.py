@@ -72,7 +72,7 @@ class TextLines:
         self.charset = rules.labels(training)
         self.labels = {"text": self.charset}
         self._known = frozenset(self.charset.characters)
-        self._doubts = tuple(doubts)
+        self._doubts = (*doubts, *_shared(splits, split))
         self._read, self._measure = read or _whole_picture, measure or _whole_size
 
     def __len__(self) -> int:
@@ -115,7 +115,7 @@ class TextLines:
         return sample, errors
 
     def problems(self) -> Iterator[Finding]:
-        """What is strange without losing a line: of the listing, of characters, and of lengths."""
+        """What is strange without losing a line: of the listing and its splits, of characters, and of lengths."""
         yield from self._doubts
         if not self.training:
             yield from self._strange_characters()
@@ -161,16 +161,46 @@ class TextLines:
 
 
 def once(lines: Iterable[Line]) -> list[Line]:
-    """Lines whose keys differ: one that is listed again becomes a fault (D122), which names both places."""
+    """Lines whose keys differ: one whose key comes again becomes a fault (D122), which names both places."""
     found: dict[str, Line] = {}
     for line in lines:
         before = found.get(line.key)
         if before is None:
             found[line.key] = line
         elif before.fault is None:
-            what = f"{line.key} is listed twice ({before.place or before.image} and {line.place or line.image})"
-            found[line.key] = replace(before, fault=DataError("D122", before.image, what, "remove one of them"))
+            found[line.key] = replace(before, fault=_of_one_key(before, line))
     return list(found.values())
+
+
+def _of_one_key(first: Line, second: Line) -> DataError:
+    places = f"({first.place or first.image} and {second.place or second.image})"
+    if first.image == second.image:
+        return DataError("D122", first.image, f"{first.key} is listed twice {places}", "remove one of them")
+    but_ending = first.image.with_suffix("") == second.image.with_suffix("")
+    same = "the same name but for the ending" if but_ending else f"the same key {first.key}"
+    what = f"{first.image.name} and {second.image.name} have {same} {places}"
+    return DataError("D122", first.image, what, "rename one of them")
+
+
+def _shared(splits: Mapping[str, Sequence[Line]], split: str) -> Iterator[Finding]:
+    """A doubt where usable lines of a split are in others too: what was learnt by heart would count as read."""
+    own = {line.key: line for line in splits.get(split, ()) if line.fault is None}
+    others = {
+        name: [line.key for line in lines if line.fault is None and _same(own.get(line.key), line)]
+        for name, lines in splits.items()
+        if name != split
+    }
+    if any(others.values()):
+        counts = ", ".join(f"{len(keys)} in {name}" for name, keys in others.items() if keys)
+        first = own[next(key for keys in others.values() for key in keys)]
+        what = f"lines of the split {split} are in other splits too: {counts} (the first is {first.key})"
+        fix = "take them off one of the lists, or see that this is meant"
+        yield Finding(first.place or str(first.image), "D148", what, fix, "warning")
+
+
+def _same(line: Line | None, other: Line) -> bool:
+    """Whether it is the same part of the same picture: other folders may hold other pictures of equal names."""
+    return line is not None and line.image == other.image
 
 
 def _whole_picture(line: Line, channels: int) -> UInt8[Tensor, "c h w"]:

@@ -5,6 +5,7 @@ more than a short one. Where all true texts are empty, the length counts as 1. W
 """
 
 import math
+import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -59,8 +60,19 @@ def word_error_rate(predicted: Sequence[str], true: Sequence[str]) -> float:
 
 
 def simplified(text: str) -> str:
-    """Letters and digits of any script in lower case: how scene text is compared without case and punctuation."""
-    return "".join(character for character in text.casefold() if character.isalnum())
+    """Letters and digits of any script in lower case: how scene text is compared without case and punctuation.
+
+    Signs that belong to letters, such as vowels of Devanagari and accents (Unicode categories Mn and Mc, after NFC),
+    are kept: without them different words would be the same.
+    """
+    text = text.casefold()
+    if text.isascii():
+        return "".join(filter(str.isalnum, text))
+    return "".join(filter(_is_written, unicodedata.normalize("NFC", text)))
+
+
+def _is_written(character: str) -> bool:
+    return character.isalnum() or unicodedata.category(character) in ("Mn", "Mc")
 
 
 class CountedMetric(Metric):
