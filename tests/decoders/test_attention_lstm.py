@@ -1,3 +1,4 @@
+import pytest
 import torch
 from torch import nn
 
@@ -45,10 +46,43 @@ def test_the_end_stands_behind_the_last_real_cell_of_each_picture() -> None:
     valid[1, :, 7:], valid[2, :, 1:] = False, False
     features = [torch.rand(3, 3, 1, 4).double()]
     cells, seen = decoder.memory(features, valid)
-    assert seen.tolist() == [[True] * 5, [True, True, True, False, False], [True, True, False, False, False]]
+    assert seen.tolist() == [[[True] * 5], [[True, True, True, False, False]], [[True, True, False, False, False]]]
     for row, place in enumerate((4, 2, 1)):
         torch.testing.assert_close(cells[row, place], decoder.last)
     torch.testing.assert_close(decoder.memory(features)[0][0], cells[0])
+
+
+@torch.no_grad()
+def test_the_end_of_several_rows_stands_behind_the_last() -> None:
+    decoder = tiny()
+    valid = torch.ones(2, 8, 12, dtype=torch.bool)
+    valid[1, 4:], valid[1, :, 8:] = False, False
+    cells, seen = decoder.memory([torch.rand(2, 3, 2, 3).double()], valid)
+    assert seen.tolist() == [
+        [[True, True, True, False], [True, True, True, True]],
+        [[True, True, True, False], [False, False, False, False]],
+    ]
+    torch.testing.assert_close(cells[0, 7], decoder.last)
+    torch.testing.assert_close(cells[1, 2], decoder.last)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 4])
+@pytest.mark.parametrize("location", [0, 3, 5])
+@torch.no_grad()
+def test_a_line_is_read_the_same_alone_and_beside_a_longer_one(rows: int, location: int) -> None:
+    decoder, maps = tiny(location), torch.rand(2, 3, rows, 9).double()
+    valid = torch.ones(2, 4 * rows, 36, dtype=torch.bool)
+    valid[0, :, 20:] = False
+    maps[0, :, :, 5:] = 9
+    tokens = torch.randint(6, (2, 12))
+    cells, seen = decoder.memory([maps], valid)
+    together, _ = decoder.step(tokens, decoder.start(cells, seen))
+    looks = decoder.attention(cells, tokens, seen).unflatten(2, (rows, 9))
+    cells, seen = decoder.memory([maps[:1, :, :, :5]], valid[:1, :, :20])
+    alone, _ = decoder.step(tokens[:1], decoder.start(cells, seen))
+    torch.testing.assert_close(together[:1], alone, rtol=0, atol=1e-9)
+    torch.testing.assert_close(looks[:1, ..., :5].flatten(2), decoder.attention(cells, tokens[:1], seen))
+    assert not looks[0, ..., 5:].any()
 
 
 @torch.no_grad()

@@ -34,9 +34,8 @@ def test_wide_enough_is_all_sequences(groups, length_penalty):
             assert found.rows()[row] == body(ranking[0])
             assert float(found.log_prob[row]) == pytest.approx(scores[ranking[0]])
             assert bool(found.ended[row]) == (ranking[0][-1] == END)
-            expected = ranking[:5] if groups == 1 else [each for each in ranking[:5] for _ in range(groups)][:5]
-            assert [each.rows()[row] for each in several] == [body(each) for each in expected]
-            assert [float(each.log_prob[row]) for each in several] == pytest.approx([scores[e] for e in expected])
+            assert [each.rows()[row] for each in several] == [body(each) for each in ranking[:5]]
+            assert [float(each.log_prob[row]) for each in several] == pytest.approx([scores[e] for e in ranking[:5]])
 
 
 def test_a_width_of_one_is_greedy():
@@ -66,7 +65,7 @@ def beams_written_out(decoder, memory, valid, width, groups, diversity, max_leng
                     continue
                 step = decoder(memory, torch.tensor([[START, *tokens]]), valid)[0, -1].log_softmax(-1).tolist()
                 for token, log_prob in enumerate(step):
-                    score = (total + log_prob) / (len(tokens) + 1) ** penalty - diversity * chosen.count(token)
+                    score = (total + log_prob - diversity * chosen.count(token)) / (len(tokens) + 1) ** penalty
                     candidates.append((score, (*tokens, token), total + log_prob, token))
             best = sorted(candidates, key=lambda candidate: -candidate[0])[:per]
             kept[group] = [(tokens, total) for _, tokens, total, _ in best]
@@ -76,7 +75,7 @@ def beams_written_out(decoder, memory, valid, width, groups, diversity, max_leng
 
 @pytest.mark.parametrize(
     ("width", "groups", "diversity", "penalty"),
-    [(4, 1, 0.0, 0.0), (3, 1, 0.0, 1.0), (6, 3, 0.8, 0.0), (4, 4, 0.5, 0.7)],
+    [(4, 1, 0.0, 0.0), (3, 1, 0.0, 1.0), (6, 3, 0.8, 0.0), (4, 4, 0.5, 0.7), (4, 4, 0.5, 1.5), (6, 3, 1.5, 1.0)],
 )
 def test_narrow_beams_are_those_written_out(width, groups, diversity, penalty):
     options = {"width": width, "groups": groups, "diversity": diversity, "max_length": 5, "length_penalty": penalty}
@@ -98,9 +97,37 @@ def test_groups_differ_where_they_are_made_to():
     same = hypotheses(decoder, memory, valid, **options, diversity=0.0)
     apart = hypotheses(decoder, memory, valid, **options, diversity=100.0)
     for row in range(3):
-        assert len({tuple(each.rows()[row]) for each in same}) == 1
+        assert [float(each.confidence[row]) > 0 for each in same] == [True, False, False]
         assert len({tuple(each.rows()[row]) for each in apart}) == 3
     assert diverse(decoder, memory, valid, **IDS, max_length=6, width=3, groups=3).rows() is not None
+
+
+@pytest.mark.parametrize("count", [2, 5, 6])
+def test_what_several_groups_find_is_given_once(count):
+    """Without diversity every group is the beam of its width."""
+    for seed in range(3):
+        decoder, (memory, valid) = tiny_decoder(seed), tiny_memory(seed)
+        options = {**IDS, "max_length": 6, "length_penalty": 0.5}
+        found = hypotheses(decoder, memory, valid, **options, width=6, groups=3, count=count)
+        alone = hypotheses(decoder, memory, valid, **options, width=2, count=2)
+        assert len(found) == count
+        for several, one in zip(found, alone, strict=False):
+            assert several.rows() == one.rows()
+            torch.testing.assert_close(several.log_prob, one.log_prob)
+        for none in found[2:]:
+            assert none.rows() == [[]] * 3
+            assert none.confidence.tolist() == [0] * 3
+
+
+def test_the_best_of_all_groups_are_the_best_that_differ():
+    for seed in range(4):
+        decoder, (memory, valid) = tiny_decoder(seed), tiny_memory(seed)
+        options = {**IDS, "max_length": 6, "width": 12, "groups": 4, "diversity": 0.3}
+        everything, best = (hypotheses(decoder, memory, valid, **options, count=count) for count in (12, 4))
+        for row in range(3):
+            given = [tuple(each.rows()[row]) for each in everything if each.log_prob[row] > -torch.inf]
+            assert len(set(given)) == len(given) >= 4
+            assert [tuple(each.rows()[row]) for each in best] == given[:4]
 
 
 def test_under_a_constraint():

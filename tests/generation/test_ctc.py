@@ -134,3 +134,8 @@ def test_confidences_lie_on_the_best_path():
 def test_settings_without_meaning(options, code):
     with pytest.raises(ConfigError, match=code):
         ctc_beam(frames(0), **options)
+
+
+def test_greedy_needs_a_temperature():
+    with pytest.raises(ConfigError, match="C174"):
+        ctc_greedy(frames(0), temperature=0.0)

@@ -170,6 +170,20 @@ def test_lower_precision_of_the_columns_is_added_up_in_double(dtype):
     assert torch.equal(said, want)
 
 
+def test_selected_prefixes_share_their_frames():
+    logits, lengths, rows = columns(8), torch.tensor([5, 3, 4]), torch.tensor([2, 0, 0, 2, 1, 2, 2, 0])
+    begun = CTCPrefixes.begin(logits, lengths).again([[1], [2, 1], []])
+    chosen = begun.select(rows).select(torch.tensor([0, 7, 1, 4, 3]))
+    assert chosen.frames is begun.frames
+    owners = torch.tensor([2, 0, 0, 1, 2])
+    written = [[[1], [2, 1], []][owner] for owner in owners]
+    copied = CTCPrefixes.begin(logits[owners], lengths[owners]).again(written)
+    more = torch.tensor([1, 2, 1, -1, 2])
+    for own, other in ((chosen, copied), (chosen.extend(more), copied.extend(more)), (chosen.again(written), copied)):
+        assert torch.equal(own.next_log_probs(), other.next_log_probs())
+        assert torch.equal(own.blank, other.blank)
+
+
 def test_what_is_not_allowed_and_what_is_impossible_leave_the_end():
     models, logits = RowModels(), columns(7, 2, 3, RowModels.vocabulary)
     exactly_five = Automaton([[-1, n + 1, n + 1, n + 1] for n in range(5)] + [[0, -1, -1, -1]])

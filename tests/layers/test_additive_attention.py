@@ -69,3 +69,17 @@ def test_mixed_precision_changes_nothing(condition):
         outputs.sum().backward()
         found.append([outputs, *(value.grad for value in lstm.parameters())])
     assert all(torch.equal(exact, mixed) for exact, mixed in zip(*found, strict=True))
+
+
+@torch.no_grad()
+def test_hypotheses_of_the_same_memories_share_them():
+    lstm = AttentionLSTM(inputs=3, memory=4, hidden=5, attention=6, location=3)
+    state = lstm.start(torch.randn(3, 7, 4), torch.rand(3, 7) < 0.8)
+    beams = state.select(torch.tensor([0, 0, 1, 1, 2, 2]))
+    _, beams = lstm(torch.randn(6, 1, 3), beams)
+    kept, others = torch.tensor([1, 1, 3, 2, 4, 5]), torch.tensor([2, 1, 3, 2, 4, 5])
+    for name in ("keys", "values"):
+        before = getattr(beams.read, name)[0]
+        assert getattr(beams.select(kept).read, name)[0].data_ptr() == before.data_ptr()
+        assert torch.equal(getattr(beams.select(others).read, name)[0], before[others])
+    assert torch.equal(beams.select(kept).states, beams.states[kept])

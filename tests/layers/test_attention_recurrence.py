@@ -8,28 +8,28 @@ from visionkit.layers.attention_recurrence import Recurrence, Weights, steps
 NAMES = ("inputs", "asked", "hidden", "cell", "looked", "keys", "memory", "gates", "query", "energy", "place")
 
 
-def parts(length: int, sequences: int = 3, dtype: torch.dtype = torch.float64) -> dict[str, torch.Tensor]:
+def parts(length: int, sequences: int = 3, places: int = 7) -> dict[str, torch.Tensor]:
     """5 channels of memory, 4 of state, 6 in which they are compared, 7 places, 3 around each count."""
     torch.manual_seed(length)
-    b = sequences
-    shapes = [(b, length, 16), (b, 6), (b, 4), (b, 4), (b, 7), (b, 7, 6), (b, 7, 5), (16, 9), (6, 4), (6,), (6, 3)]
-    return {name: torch.randn(shape, dtype=dtype) for name, shape in zip(NAMES, shapes, strict=True)}
+    b, n = sequences, places
+    shapes = [(b, length, 16), (b, 6), (b, 4), (b, 4), (b, n), (b, n, 6), (b, n, 5), (16, 9), (6, 4), (6,), (6, 3)]
+    return {name: torch.randn(shape, dtype=torch.float64) for name, shape in zip(NAMES, shapes, strict=True)}
 
 
 def without_place(values: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: value for name, value in values.items() if name not in ("looked", "place")}
 
 
-def plain(values: dict[str, torch.Tensor], valid: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+def plain(values: dict[str, torch.Tensor], valid: torch.Tensor | None, rows: int = 1) -> tuple[torch.Tensor, ...]:
     v = values
     weights = Weights(v["gates"], v["query"], v["energy"], v.get("place"))
     begin = (v["hidden"], v["cell"], v.get("looked"))
-    return steps(v["inputs"], v["asked"], begin, v["keys"], v["memory"], valid, weights)[:4]
+    return steps(v["inputs"], v["asked"], begin, v["keys"], v["memory"], valid, weights, rows)[:4]
 
 
-def quick(values: dict[str, torch.Tensor], valid: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+def quick(values: dict[str, torch.Tensor], valid: torch.Tensor | None, rows: int = 1) -> tuple[torch.Tensor, ...]:
     given = [values.get(name) for name in NAMES]
-    return Recurrence.apply(*given[:7], valid, *given[7:])
+    return Recurrence.apply(*given[:7], valid, rows, *given[7:])
 
 
 MASK = torch.tensor([[True] * 7, [True, False, True, True, False, False, False], [False] * 7])
@@ -47,6 +47,31 @@ def test_values_and_gradients_are_those_of_autograd(length, valid, chosen):
         total = sum((output * torch.randn_like(output)).sum() for output in outputs)
         found.append((outputs, torch.autograd.grad(total, list(values.values()))))
     torch.testing.assert_close(*found)
+
+
+@pytest.mark.parametrize("rows", [2, 4, 8])
+def test_values_and_gradients_of_several_rows_are_those_of_autograd(rows):
+    valid, found = torch.rand(3, 8, generator=torch.Generator().manual_seed(rows)) < 0.7, []
+    for function in (plain, quick):
+        values = {name: value.requires_grad_() for name, value in parts(4, places=8).items()}
+        outputs = function(values, valid, rows)
+        torch.manual_seed(1)
+        total = sum((output * torch.randn_like(output)).sum() for output in outputs)
+        found.append((outputs, torch.autograd.grad(total, list(values.values()))))
+    torch.testing.assert_close(*found)
+
+
+@pytest.mark.parametrize("rows", [2, 4])
+def test_where_another_row_was_looked_at_does_not_matter(rows):
+    """Only the second row is valid; the places beside its ends in the memory belong to others."""
+    values, length = parts(1, places=8), 8 // rows
+    own = torch.zeros(3, 8, dtype=torch.bool)
+    own[:, length : 2 * length] = True
+    moved = {**values, "looked": values["looked"].where(own, values["looked"] + 5)}
+    assert all(map(torch.equal, plain(values, own, rows), plain(moved, own, rows)))
+    assert not torch.allclose(plain(values, own)[3], plain(moved, own)[3])
+    moved = {**values, "looked": values["looked"].where(~own, values["looked"] * 5)}
+    assert not torch.allclose(plain(values, own, rows)[3], plain(moved, own, rows)[3])
 
 
 def test_one_output_alone_has_its_gradient():

@@ -36,3 +36,14 @@ def test_cells_with_a_real_pixel(stride, size):
         ]
         assert found[row].tolist() == expected
     assert found[2].nonzero().tolist() == [[0, 0]]  # a picture without a real pixel
+
+
+def test_a_batch_of_none():
+    assert valid_cells(torch.zeros(0, 9, 13, dtype=torch.bool), (3, 4), 4).shape == (0, 3, 4)
+
+
+def test_the_layout_of_the_mask_does_not_matter():
+    valid = torch.zeros(9, 13, 3, dtype=torch.bool)
+    valid[2, 9, 1] = True
+    turned = valid.permute(2, 0, 1)
+    assert torch.equal(valid_cells(turned, (3, 4), 4), valid_cells(turned.contiguous(), (3, 4), 4))

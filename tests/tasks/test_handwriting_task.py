@@ -22,6 +22,7 @@ from visionkit.generation.ctc_beam import ctc_language_beam
 from visionkit.generation.greedy import greedy
 from visionkit.generation.joint_ctc import joint, joint_language
 from visionkit.labels import Charset
+from visionkit.losses.ctc import ctc_loss
 from visionkit.network import Network, explained
 from visionkit.tasks.column_reader import ColumnReader
 from visionkit.tasks.handwriting import TextRecognition
@@ -291,12 +292,72 @@ def test_mistakes_are_named(options, code) -> None:
     assert caught.value.code == code
 
 
+@pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
+@torch.no_grad()
+def test_no_lines_are_read_as_none(reader) -> None:
+    task = make(reader).eval().named_tasks["handwriting"]
+    line = torch.zeros(0, task.line_map.out_channels, 2, 5)
+    decoded = task.reader.decide(task.reader(line), torch.zeros(0, 8, 20, dtype=torch.bool))
+    assert decoded.rows() == []
+    assert decoded.confidence.shape == (0,)
+
+
+@pytest.mark.parametrize("search", [partial(greedy, max_length=4), partial(beam, max_length=4), greedy, beam])
+def test_a_text_that_the_search_would_cut_is_named_once(search) -> None:
+    network = make(partial(TOKENS["transformer"], search=search)).train()
+    batch = collate([sample(60, "abca"), sample(40, "abc")])
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            network.loss(batch)
+    said = [str(each.message) for each in heard if "the search stops" in str(each.message)]
+    if not getattr(search, "keywords", None):  # 256 tokens, or the search does not say how many
+        assert said == []
+        return
+    what = "its text has 4 tokens, and the search stops at 4, the end among them; set search.max_length to 5 or more"
+    assert said == [f"abca60: {what}"]
+
+
+HEBREW = Charset(tuple(" .012abc\u05d0\u05d1"), right_to_left=True)
+
+
+def test_numbers_and_latin_words_of_a_line_from_the_right_stand_from_behind() -> None:
+    network = make(labels=HEBREW)
+    task = network.named_tasks["handwriting"]
+    text, shown = "\u05d0\u05d1 ab 1.2 \u05d0", "\u05d0 ab 1.2 \u05d1\u05d0"
+    seen = task.tokenizer.encode(shown)  # from left to right
+    logits = torch.zeros(1, 2 * len(seen), task.tokenizer.size)
+    logits[0, 1::2, 0] = 20.0
+    logits[0, range(0, 2 * len(seen), 2), seen] = torch.arange(1.0, 1 + len(seen))  # every one surer than those before
+    batch = {"key": ["x"], "image": torch.zeros(1, 1, 8, 8 * len(seen)), "text": [text]}
+    prediction = task.decide(logits, batch)
+    assert from_code_points(prediction["text"]) == [text]
+    sure = dict(zip(seen, logits[0, ::2].softmax(1).amax(1).tolist(), strict=True))  # by its token
+    for token in ("a", "b", "1", "."):
+        place, number = text.index(token), task.tokenizer.encode(token)[0]
+        assert float(prediction["token_confidence"][0, place]) == pytest.approx(sure[number])
+    task.reader.decoder.forward = lambda line: logits
+    line, valid = torch.zeros(1, 6, 2, 2 * len(seen)), torch.ones(1, 8, 8 * len(seen), dtype=torch.bool)
+    terms = task.reader.loss(line, [task.tokenizer.encode(text)], valid, ["x"])
+    expected = ctc_loss(logits.flip(1), [seen[::-1]], torch.tensor([2 * len(seen)]))
+    torch.testing.assert_close(terms["ctc"], expected)
+
+
+def test_texts_in_bytes_are_taught_in_their_own_order() -> None:
+    reader = make(labels=HEBREW, tokenizer=ByteTokenizer).named_tasks["handwriting"].reader
+    ids = reader.tokenizer.encode("\u05d0 12")
+    logits = torch.zeros(1, 8, reader.tokenizer.size)
+    logits[0, range(7, 7 - len(ids), -1), ids] = 9.0
+    assert reader.decide(logits, torch.ones(1, 4, 32, dtype=torch.bool)).rows()[0][: len(ids)] == ids
+
+
 @pytest.mark.parametrize("reader", [COLUMNS, TOKENS["transformer"]], ids=["columns", "tokens"])
 @pytest.mark.parametrize("right_to_left", [False, True])
 def test_guidance_sees_the_text_as_the_picture_shows_it(reader, right_to_left: bool) -> None:
     guided = partial(reader, guidance=Shortcut, guidance_weight=0.5)
-    network = make(guided, Charset(tuple(" abc"), right_to_left=right_to_left)).train()
-    batch = collate([sample(40, "ab"), sample(24, "c")])
+    labels = Charset(tuple(" \u05d0\u05d1\u05d2ab"), right_to_left=right_to_left)
+    network = make(guided, labels).train()
+    batch = collate([sample(40, "\u05d0\u05d1"), sample(24, "\u05d2")])
     own = network.tasks["handwriting"].reader
     line, ids = network.encode(batch["image"])[0], ([[3, 2], [4]] if right_to_left else [[2, 3], [4]])
     valid = torch.zeros(2, *line.shape[2:], dtype=torch.bool)
@@ -304,3 +365,12 @@ def test_guidance_sees_the_text_as_the_picture_shows_it(reader, right_to_left: b
     expected = 0.5 * own.guidance(line, ids, valid)
     torch.testing.assert_close(network.loss(batch)["handwriting"]["guidance"], expected)
     assert "guidance" not in network.eval().loss(batch)["handwriting"]
+
+
+def test_guidance_of_columns_sees_a_latin_word_in_a_line_from_the_right_as_it_is_written() -> None:
+    network = make(partial(COLUMNS, guidance=Shortcut, guidance_weight=0.5), HEBREW).train()
+    batch, own = collate([sample(40, "\u05d0 ab")]), network.tasks["handwriting"].reader
+    seen = own.tokenizer.encode("ab \u05d0")
+    line = network.encode(batch["image"])[0]
+    expected = 0.5 * own.guidance(line, [seen], torch.ones(1, *line.shape[2:], dtype=torch.bool))
+    torch.testing.assert_close(network.loss(batch)["handwriting"]["guidance"], expected)

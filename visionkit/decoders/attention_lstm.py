@@ -1,6 +1,7 @@
 """LSTM that writes a sequence token by token and looks at the feature map of any encoder before each (Bahdanau et al.
 2015, arXiv 1409.0473, over a map as in SAR, Li et al. 2019, arXiv 1811.00751)."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -25,7 +26,7 @@ class AttentionLSTM(nn.Module):
         stride: of the map that is read, resampled where the encoder lacks it; None for the coarsest there is.
         width: channels of tokens, cells and LSTM.
         keys: channels of the attention.
-        location: cells around each that tell where the token before was looked for; 0 for none
+        location: cells of a row around each that tell where the token before was looked for; 0 for none
             (``layers.additive_attention``). Lines are read on from there; else a reader loses its place in long ones.
         dropout: of tokens, cells and outputs in training.
     """
@@ -56,25 +57,32 @@ class AttentionLSTM(nn.Module):
 
     def memory(
         self, features: Features, valid: Bool[Tensor, "b *space"] | None = None
-    ) -> tuple[Float[Tensor, "b n c"], Bool[Tensor, "b n"]]:
-        """What is read: a vector for each cell of the map in reading order, and which cells are looked at.
+    ) -> tuple[Float[Tensor, "b n c"], Bool[Tensor, "b rows columns"]]:
+        """What is read: a vector for each cell of the map, row by row, and which cells are looked at.
 
-        Behind the last real cell of each picture stands one that means the end, to be looked at before it is written.
-        ``valid`` is at the image's size; without it every cell is real.
+        Each row has a column more than the map: behind the last real cell of each picture stands one that means the
+        end, to be looked at before it is written. ``valid`` is at the image's size; without it every cell is real.
         """
         cells = self.resample(features)[0]
         size = cells.shape[2:]
         x = self.enter(cells.flatten(2).transpose(1, 2))
         x = self.dropout(x + grid_sinusoids(size, self.width, x.device).to(x.dtype))
+        rows = (math.prod(size[:-1]), size[-1])
         real = torch.ones_like(x[..., 0], dtype=torch.bool)
         if valid is not None:
             real = valid_cells(valid, size, self.stride).flatten(1)
-        behind = F.pad(_last(real), (1, 0))
-        x = torch.where(behind[..., None], self.last.to(x.dtype), F.pad(x, (0, 0, 0, 1)))
-        return x, F.pad(real, (0, 1)) | behind
+        behind = F.pad(_last(real).unflatten(1, rows), (1, 0))
+        x = F.pad(x.unflatten(1, rows), (0, 0, 0, 1))
+        x = torch.where(behind[..., None], self.last.to(x.dtype), x)
+        return x.flatten(1, 2), F.pad(real.unflatten(1, rows), (0, 1)) | behind
 
-    def start(self, memory: Float[Tensor, "b n c"], valid: Bool[Tensor, "b n"] | None = None) -> RecurrentState:
-        """State before the first token; what the attention needs of the memory is computed here, once."""
+    def start(
+        self, memory: Float[Tensor, "b n c"], valid: Bool[Tensor, "b rows columns"] | Bool[Tensor, "b n"] | None = None
+    ) -> RecurrentState:
+        """State before the first token; what the attention needs of the memory is computed here, once.
+
+        ``valid`` tells the rows of the memory, which is one without it; else a row's end would be beside the next.
+        """
         return self.lstm.start(memory, valid)
 
     def step(
@@ -86,13 +94,17 @@ class AttentionLSTM(nn.Module):
 
     @torch.no_grad()
     def attention(
-        self, memory: Float[Tensor, "b n c"], tokens: Int64[Tensor, "b t"], valid: Bool[Tensor, "b n"] | None = None
-    ) -> Float[Tensor, "b t n"] | None:
+        self,
+        memory: Float[Tensor, "b n c"],
+        tokens: Int64[Tensor, "b t"],
+        valid: Bool[Tensor, "b rows columns"] | Bool[Tensor, "b n"] | None = None,
+    ) -> Float[Tensor, "b t cells"] | None:
         """How much is looked at each cell of the map, and not at the end, to choose the token after each of these."""
         shares = self.step(tokens, self.start(memory, valid))[1].attention
         if shares is None or valid is None:
             return None if shares is None else shares[..., :-1]
-        return shares.masked_fill(_last(valid)[:, None], 0.0)[..., :-1]
+        shares = shares.masked_fill(_last(valid.flatten(1))[:, None], 0.0)
+        return shares.unflatten(2, valid.shape[1:])[..., :-1].flatten(2)
 
 
 def _last(real: Bool[Tensor, "b n"]) -> Bool[Tensor, "b n"]:

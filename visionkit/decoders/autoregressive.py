@@ -202,5 +202,5 @@ class TransformerDecoder(nn.Module):
         longest = self.positions.longest
         if longest is not None and length > longest:  # type: ignore[operator]
             what = f"a sequence of {length} tokens is longer than the {longest} learned positions"
-            fix = f"set task.decoder.positions.longest to at least {length}, or the generation's max_length lower"
-            raise ConfigError("C171", "task.decoder.positions.longest", what, fix)
+            fix = f"set decoder.positions.longest of the reader to {length} or more, or search.max_length lower"
+            raise ConfigError("C171", "decoder.positions.longest", what, fix)

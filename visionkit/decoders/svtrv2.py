@@ -1,7 +1,5 @@
 """SVTRv2's head: a feature rearrangement module in front of CTC (Du et al. 2025, arXiv 2411.15858, section 3.3)."""
 
-import math
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -51,5 +49,7 @@ class RowBlock(nn.Module):
 
 
 def heads_of(channels: int) -> int:
-    """Heads of 32 channels; where 32 does not divide them, the nearest number that can share them equally."""
-    return math.gcd(channels, channels // HEAD_CHANNELS) or 1
+    """Heads of about 32 channels: of the numbers that share them equally the nearest, the larger of two as near."""
+    wanted = channels / HEAD_CHANNELS
+    shares = [heads for heads in range(1, channels + 1) if channels % heads == 0]
+    return min(shares, key=lambda heads: (abs(heads - wanted), -heads))

@@ -58,12 +58,13 @@ def hypotheses(
     normalised: bool = True,
     count: int = 1,
 ) -> list[Decoded]:
-    """The ``count`` best hypotheses of each memory, best first; fewer than asked for have a probability of 0.
+    """The ``count`` best hypotheses of each memory, best first, no two alike; where there are fewer, the others have a
+    probability of 0.
 
     Ended hypotheses keep their place in the beam, so that a width of 1 is greedy decoding. Diverse beam search
     (Vijayakumar et al. 2016, arXiv 1610.02424) shares the width among groups, which choose in turn: the score of a
-    token falls by ``diversity`` for each hypothesis of an earlier group that chose it at the same step. The penalty
-    decides what is kept; the hypotheses are ranked without it.
+    token falls by ``diversity`` for each hypothesis of an earlier group that chose it at the same step, before it is
+    divided for its length. The penalty decides what is kept; the hypotheses are ranked without it.
 
     Args:
         decoder, memory, valid: the step interface and what it starts from.

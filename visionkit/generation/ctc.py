@@ -7,6 +7,7 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from visionkit.generation.result import Decoded, trimmed
+from visionkit.generation.scores import require_settings
 
 
 @torch.no_grad()
@@ -26,7 +27,10 @@ def ctc_greedy(
         temperature: divides the logits.
 
     A token is as probable as it is in the best of its frames, a sequence as its best path.
+
+    Raises ConfigError C174 of ``require_settings``.
     """
+    require_settings(1, temperature)
     log_probs, best, real = _best(logits, lengths, temperature)
     same = torch.zeros_like(real)
     same[:, 1:] = best[:, 1:] == best[:, :-1]

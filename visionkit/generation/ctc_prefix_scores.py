@@ -19,13 +19,15 @@ class CTCPrefixes:
     Id 0 is the blank, and at the place of a next token the end of the text.
 
     Attributes:
-        frames: log-probabilities; frames behind the end of a row are certain blanks.
+        frames: log-probabilities; frames behind the end of a row are certain blanks. Prefixes share them.
+        owners: whose frames each prefix is over.
         blank: of the prefix after 0 .. t frames, the last of which is a blank (or there is none yet).
         token: the same where the last frame is the prefix's last token.
         last: the last token of each prefix; 0 where there is none.
     """
 
-    frames: Float64[Tensor, "b t v"]
+    frames: Float64[Tensor, "m t v"]
+    owners: Int64[Tensor, "b"]
     blank: Float64[Tensor, "b t+1"]
     token: Float64[Tensor, "b t+1"]
     last: Int64[Tensor, "b"]
@@ -39,14 +41,13 @@ class CTCPrefixes:
             certain = frames.new_full((frames.shape[2],), -torch.inf)
             certain[0] = 0
             frames = torch.where(behind[..., None], certain, frames)
-        return cls.empty(frames)
+        return cls.empty(frames, torch.arange(len(frames), device=frames.device))
 
     @classmethod
-    def empty(cls, frames: Float64[Tensor, "b t v"]) -> "CTCPrefixes":
-        """Empty prefixes over log-probabilities."""
-        blank = torch.cat([frames.new_zeros(len(frames), 1), frames[..., 0].cumsum(1)], 1)
-        last = torch.zeros(len(frames), dtype=torch.int64, device=frames.device)
-        return cls(frames, blank, torch.full_like(blank, -torch.inf), last)
+    def empty(cls, frames: Float64[Tensor, "m t v"], owners: Int64[Tensor, "b"]) -> "CTCPrefixes":
+        """Empty prefixes over the log-probabilities of their owners."""
+        blank = torch.cat([frames.new_zeros(len(owners), 1), frames[owners, :, 0].cumsum(1)], 1)
+        return cls(frames, owners, blank, torch.full_like(blank, -torch.inf), torch.zeros_like(owners))
 
     def next_log_probs(self) -> Float64[Tensor, "b v"]:
         """Log-probability of each next token given the prefix, the end at 0 (Watanabe et al. 2017, algorithm 2).
@@ -55,8 +56,8 @@ class CTCPrefixes:
         """
         rows = torch.arange(len(self.last), device=self.last.device)
         ready = torch.logaddexp(self.blank, self.token)
-        totals = _sum(ready[:, :-1, None] + self.frames)
-        again = self.blank[:, :-1] + self.frames[rows, :, self.last]  # an equal token needs a blank before it
+        totals = _sum(self.frames.index_select(0, self.owners).add_(ready[:, :-1, None]))
+        again = self.blank[:, :-1] + self.frames[self.owners, :, self.last]  # an equal token needs a blank before it
         totals[rows, self.last] = _sum(again)
         totals[:, 0] = ready[:, -1]
         totals[(totals == -torch.inf).all(1), 0] = 0
@@ -64,8 +65,7 @@ class CTCPrefixes:
 
     def extend(self, tokens: Int64[Tensor, "b"]) -> "CTCPrefixes":
         """Each prefix with one token more; -1 leaves it as it is."""
-        rows = torch.arange(len(tokens), device=tokens.device)
-        own, blanks = self.frames[rows, :, tokens.clamp(min=0)], self.frames[..., 0].contiguous()
+        own, blanks = self.frames[self.owners, :, tokens.clamp(min=0)], self.frames[self.owners, :, 0].contiguous()
         parts = (own, blanks, self.blank, self.token, tokens == self.last, tokens < 0)
         grown = _extended(*(part.cpu().numpy() for part in parts))
         blank, token = (torch.from_numpy(part).to(self.frames.device) for part in grown)
@@ -73,7 +73,7 @@ class CTCPrefixes:
 
     def again(self, rows: Sequence[Sequence[int]]) -> "CTCPrefixes":
         """The prefixes with these tokens, over the same frames."""
-        found = CTCPrefixes.empty(self.frames)
+        found = CTCPrefixes.empty(self.frames, self.owners)
         for place in range(max(map(len, rows), default=0)):
             column = [row[place] if place < len(row) else -1 for row in rows]
             found = found.extend(torch.tensor(column, device=self.frames.device))
@@ -81,7 +81,8 @@ class CTCPrefixes:
 
     def select(self, rows: Int64[Tensor, "r"]) -> "CTCPrefixes":
         """The prefixes of these rows, some perhaps several times."""
-        return CTCPrefixes(*(part.index_select(0, rows) for part in (self.frames, self.blank, self.token, self.last)))
+        parts = (self.owners, self.blank, self.token, self.last)
+        return CTCPrefixes(self.frames, *(part.index_select(0, rows) for part in parts))
 
 
 def _sum(log_probs: Float64[Tensor, "b t *v"]) -> Float64[Tensor, "b *v"]:

@@ -34,7 +34,9 @@ def joint(
 ) -> Decoded:
     """Any search over the tokens of a ``Joint`` (hybrid CTC/attention, Watanabe et al. 2017).
 
-    CTC keeps a decoder that has seen few lines from repeating, leaving out and going on without end.
+    CTC keeps a decoder that has seen few lines from repeating, leaving out and going on without end. Both must write in
+    the same order, also where a line from the right holds a number or a Latin word: CTC that was taught those in the
+    order of the columns, from behind, would contradict a decoder that writes the text (see ``tasks.token_reader``).
 
     Args:
         decoder, memory, valid: the step interface and what it starts from.

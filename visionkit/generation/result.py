@@ -60,8 +60,13 @@ def assembled(written: Sequence[Written], like: Float[Tensor, "b ..."], end: int
         tokens[rows, step] = chosen
         log_probs[rows, step] = log_prob
     is_end = tokens == end
-    total = log_probs.nan_to_num(nan=0.0).sum(1)
+    total = _total(tokens, log_probs)
     return trimmed(tokens.masked_fill(is_end, -1), log_probs.masked_fill(is_end, torch.nan), total, is_end.any(1))
+
+
+def _total(tokens: Int64[Tensor, "b t"], log_probs: Float[Tensor, "b t"]) -> Float[Tensor, "b"]:
+    """Sum over the tokens there are. By their places, not by their values: a NaN of the decoder's must not be lost."""
+    return log_probs.masked_fill(tokens < 0, 0).sum(1)
 
 
 def trimmed(tokens: Tensor, log_probs: Tensor, log_prob: Tensor, ended: Tensor) -> Decoded:
@@ -76,7 +81,7 @@ def filled_rows(
     """The sequences from lists; the last token of an ended one is its end."""
     ids, values = padded(tokens, -1, torch.int64), padded(log_probs, math.nan, like.dtype)
     over = torch.tensor(list(ended), dtype=torch.bool)
-    total = values.nan_to_num(nan=0.0).sum(1)
+    total = _total(ids, values)
     last = over[:, None] & (torch.arange(ids.shape[1]) == (ids >= 0).sum(1, keepdim=True) - 1)
     parts = (ids.masked_fill(last, -1), values.masked_fill(last, math.nan), total, over)
     return trimmed(*(part.to(like.device) for part in parts))

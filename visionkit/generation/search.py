@@ -1,6 +1,6 @@
 """Hypotheses of beam search, and how a step turns them into longer ones."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -44,6 +44,15 @@ class Beams:
         """The hypotheses of these memories."""
         parts = (self.tokens, self.log_probs, self.log_prob, self.lengths, self.ended)
         return Beams(*(part.index_select(0, rows) for part in parts))
+
+    def distinct(self) -> "Beams":
+        """Without hypotheses that an earlier group holds, too; within a group all differ."""
+        if self.log_prob.shape[1] == 1:
+            return self
+        tokens, some = self.tokens.flatten(1, 2), (self.log_prob != -torch.inf).flatten(1)
+        same = [((tokens[:, :n] == tokens[:, n, None]).all(2) & some[:, :n]).any(1) for n in range(some.shape[1])]
+        again = torch.stack(same, 1).view(self.log_prob.shape)
+        return replace(self, log_prob=self.log_prob.masked_fill(again, -torch.inf))
 
     def score(self, penalty: float) -> Float[Tensor, "b g w"]:
         """Log-probability over length to the power of ``penalty``."""
@@ -112,8 +121,8 @@ class Search:
             total = (log_prob[..., None] + step[:, group]).masked_fill(ended[..., None], -torch.inf)
             total[..., self.end] = torch.where(ended, log_prob, total[..., self.end])
             lengths = beams.lengths[:, group] + (~ended).long()
-            scores = _normalised(total, lengths[..., None], self.penalty)
-            scores = scores - self.diversity * used[:, None] * (~ended)[..., None]
+            augmented = total - self.diversity * used[:, None] * (~ended)[..., None]
+            scores = _normalised(augmented, lengths[..., None], self.penalty)
             best = scores.flatten(1).topk(width, dim=1).indices
             parent, token = best // vocabulary, best % vocabulary
             reached = total.flatten(1).gather(1, best)
@@ -154,13 +163,14 @@ def _grown(beams: Beams, step: Tensor, parents: Tensor, tokens: Tensor, totals: 
 
 
 def ranked(finished: list[tuple[Tensor, Beams]], rows: int, like: Tensor, penalty: float, count: int) -> list[Decoded]:
-    """For each rank the hypotheses of all memories."""
+    """For each rank the hypotheses of all memories; what several groups found is given once."""
     steps = max((beams.tokens.shape[-1] for _, beams in finished), default=0)
     shape, device = (rows, count, steps), like.device
     tokens = torch.full(shape, -1, dtype=torch.int64, device=device)
     log_probs = like.new_full(shape, torch.nan)
     log_prob, ended = like.new_full(shape[:2], -torch.inf), torch.zeros(shape[:2], dtype=torch.bool, device=device)
     for numbers, beams in finished:
+        beams = beams.distinct()
         best = beams.score(penalty).flatten(1).topk(count, dim=1).indices
         places = torch.arange(beams.tokens.shape[-1], device=device)
         without_end = (beams.lengths - beams.ended.long()).masked_fill(beams.log_prob == -torch.inf, 0)
@@ -169,7 +179,8 @@ def ranked(finished: list[tuple[Tensor, Beams]], rows: int, like: Tensor, penalt
         part = (numbers[:, None], torch.arange(count, device=device), slice(0, body.shape[-1]))
         tokens[part] = beams.tokens.masked_fill(~body, -1).flatten(1, 2).gather(1, history)
         log_probs[part] = beams.log_probs.masked_fill(~body, torch.nan).flatten(1, 2).gather(1, history)
-        total = beams.log_probs.masked_fill(beams.log_probs.isnan(), 0).sum(-1)
+        written = places < beams.lengths[..., None]  # by place: a NaN of the decoder's must not be lost
+        total = beams.log_probs.masked_fill(~written, 0).sum(-1)
         total = total.masked_fill(beams.log_prob == -torch.inf, -torch.inf)
         log_prob[numbers] = total.flatten(1).gather(1, best)
         ended[numbers] = beams.ended.flatten(1).gather(1, best)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from visionkit.layers.attention_recurrence import Recurrence, Weights, steps
+from visionkit.layers.cached_attention import Memory
 
 
 class AdditiveAttention(nn.Module):
@@ -18,7 +19,7 @@ class AdditiveAttention(nn.Module):
         query: channels of the query.
         memory: channels of the memory.
         hidden: channels in which the two are added.
-        location: places of a line around each, of which a convolution tells where the step before looked; 0 for none
+        location: places of a row around each, of which a convolution tells where the step before looked; 0 for none
             (location-aware attention, Chorowski et al. 2015, arXiv 1506.07503, section 2.1).
     """
 
@@ -40,9 +41,10 @@ class RecurrentState:
     began, so that the tokens of that step can be taken back.
     """
 
-    memory: Float[Tensor, "b n c"]
-    keys: Float[Tensor, "b n a"]
-    valid: Bool[Tensor, "b n"] | None
+    read: Memory
+    """Keys (b n a), the memory itself (b n c) and where it is valid (b n); of one layer."""
+    rows: int
+    """Of the map that the memory holds."""
     states: Float[Tensor, "b k 2*h"]
     """Hidden and cell state before the last step and after each of its tokens."""
     before: Int64[Tensor, "b"]
@@ -59,11 +61,10 @@ class RecurrentState:
     """How the tokens of the last step attended to the memory."""
 
     def select(self, rows: Int64[Tensor, "r"]) -> "RecurrentState":
-        """The state of these sequences."""
-        valid = None if self.valid is None else self.valid[rows]
+        """The state of these sequences; those that read the same memories as before share them."""
         parts = (self.states[rows], self.before[rows], self.lengths[rows], self.asked[rows], self.added[rows])
         looked = None if self.looked is None else self.looked[rows]
-        return RecurrentState(self.memory[rows], self.keys[rows], valid, *parts, self.weights, looked)
+        return RecurrentState(self.read.select(rows.tolist()), self.rows, *parts, self.weights, looked)
 
     def rewind(self, lengths: Int64[Tensor, "b"]) -> "RecurrentState":
         """The state that each sequence had when it was so long. Raises ValueError for what was before the last step."""
@@ -110,10 +111,15 @@ class AttentionLSTM(nn.Module):
     def start(
         self,
         memory: Float[Tensor, "b n c"],
-        valid: Bool[Tensor, "b n"] | None = None,
+        valid: Bool[Tensor, "b n"] | Bool[Tensor, "b rows columns"] | None = None,
         condition: Float[Tensor, "b d"] | None = None,
     ) -> RecurrentState:
-        """State before the first token, from the memory's mean and the condition."""
+        """State before the first token, from the memory's mean and the condition.
+
+        A ``valid`` with rows says that the memory holds the cells of a map row by row; else it is one line.
+        """
+        rows = 1 if valid is None or valid.ndim == 2 else valid.shape[1]
+        valid = None if valid is None else valid.flatten(1)
         with torch.autocast(memory.device.type, enabled=False):
             kind = self.initial.weight.dtype
             memory = memory.to(kind)
@@ -132,8 +138,8 @@ class AttentionLSTM(nn.Module):
             )
             gates = torch.cat([of_memory, self.lstm.weight_hh], 1)
             weights = Weights(gates, asks, self.attention.energy.weight[0], of_place)
-            keys = self.attention.keys(memory)
-        return RecurrentState(memory, keys, valid, states, lengths, lengths, asked, added, weights, looked)
+            read = Memory([self.attention.keys(memory)], [memory], valid, list(range(len(memory))))
+        return RecurrentState(read, rows, states, lengths, lengths, asked, added, weights, looked)
 
     def forward(
         self, inputs: Float[Tensor, "b k e"], state: RecurrentState
@@ -142,13 +148,15 @@ class AttentionLSTM(nn.Module):
         first = state.newest()
         with torch.autocast(inputs.device.type, enabled=False):
             known = F.linear(inputs.to(first.dtype), self.lstm.weight_ih[:, : self.sizes[0]]) + state.added[:, None]
-            read = (state.keys, state.memory, state.valid)
+            read = (state.read.keys[0], state.read.values[0], state.read.mask)
             hidden, cell = first.chunk(2, 1)
             begin = (hidden, cell, state.newest_look())
             if torch.is_grad_enabled():
-                hidden, cell, context, attention = Recurrence.apply(known, state.asked, *begin, *read, *state.weights)
+                given = (known, state.asked, *begin, *read, state.rows, *state.weights)
+                hidden, cell, context, attention = Recurrence.apply(*given)
             else:
-                hidden, cell, context, attention = steps(known, state.asked, begin, *read, state.weights)[:4]
+                done = steps(known, state.asked, begin, *read, state.weights, state.rows)
+                hidden, cell, context, attention = done[:4]
         states = torch.cat([first[:, None], torch.cat([hidden, cell], 2)], 1)
         lengths = state.lengths + inputs.shape[1]
         looked = None if begin[2] is None else torch.cat([begin[2][:, None], attention], 1)

@@ -44,6 +44,7 @@ def steps(
     memory: Float[Tensor, "b n c"],
     valid: Bool[Tensor, "b n"] | None,
     weights: Weights,
+    rows: int = 1,
     compared: list[Float[Tensor, "b n a"]] | None = None,
 ) -> Steps:
     """The recurrence, step by step.
@@ -54,6 +55,7 @@ def steps(
         state: hidden state, cell and attention before the first step, the last only where its place counts.
         keys, memory, valid: what is attended to; nothing valid is read evenly.
         weights: of the step.
+        rows: of a map whose cells the memory holds row by row: what stands at the end of one is not beside the next.
         compared: is given what became of keys and query at each step.
     """
     hidden, cell, attention = state
@@ -63,7 +65,7 @@ def steps(
         query = torch.addmm(asked, hidden, weights.query.T)
         inner = keys + query[:, None]
         if weights.place is not None and attention is not None:
-            inner = inner + _windows(attention, weights.place) @ weights.place.T
+            inner = inner + _windows(attention, weights.place, rows) @ weights.place.T
         inner = torch.tanh(inner)
         if compared is not None:
             compared.append(inner)
@@ -87,9 +89,10 @@ class Recurrence(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, asked: Tensor, *rest: Any) -> tuple[Tensor, ...]:  # type: ignore[override]
         """Takes ``steps``' arguments one by one."""
-        hidden, cell, looked, keys, memory, valid, *weights = rest
+        hidden, cell, looked, keys, memory, valid, rows, *weights = rest
         compared: list[Tensor] = []
-        done = steps(inputs, asked, (hidden, cell, looked), keys, memory, valid, Weights(*weights), compared)
+        done = steps(inputs, asked, (hidden, cell, looked), keys, memory, valid, Weights(*weights), rows, compared)
+        ctx.rows = rows
         ctx.save_for_backward(hidden, cell, looked, memory, valid, *weights, *done, *compared)
         return done[:4]
 
@@ -99,7 +102,7 @@ class Recurrence(torch.autograd.Function):
         """Backward through time; the gradients of weights and memory are taken of all steps together."""
         hidden, cell, looked, memory, valid, *rest = ctx.saved_tensors
         weights, done = Weights(*rest[:4]), Steps(*rest[4:9])
-        back = _backwards((hidden, cell, looked), memory, valid, weights, done, rest[9:], gradients)
+        back = _backwards((hidden, cell, looked), memory, valid, weights, ctx.rows, done, rest[9:], gradients)
         d_gates, d_query, d_scores, d_context = back.steps
         before = torch.cat([hidden[:, None], done.hidden[:, :-1]], 1).flatten(0, 1)
         d_keys = (d_scores.sum(1)[..., None] - back.curved) * weights.energy
@@ -108,7 +111,7 @@ class Recurrence(torch.autograd.Function):
         of_gates = torch.cat([flat @ done.context.flatten(0, 1), flat @ before], 1)
         of_query = d_query.flatten(0, 1).T @ before
         of_weights = (of_gates, of_query, back.energy, back.place)
-        return d_gates, d_query.sum(1), *back.state, d_keys, d_memory, None, *of_weights
+        return d_gates, d_query.sum(1), *back.state, d_keys, d_memory, None, None, *of_weights
 
 
 class _Back(NamedTuple):
@@ -127,6 +130,7 @@ def _backwards(
     memory: Tensor,
     valid: Tensor | None,
     weights: Weights,
+    rows: int,
     done: Steps,
     compared: Sequence[Tensor],
     gradients: Sequence[Tensor],
@@ -164,8 +168,8 @@ def _backwards(
         before = done.attention[:, step - 1] if step else state[2]
         if weights.place is not None and d_place is not None and before is not None:
             d_added = d_scores[..., None] * weights.energy * (1 - squares)
-            d_place += d_added.flatten(0, 1).T @ _windows(before, weights.place).flatten(0, 1)
-            d_looked = F.conv1d(d_added.transpose(1, 2), weights.place.flip(1)[None], padding="same")[:, 0]
+            d_place += d_added.flatten(0, 1).T @ _windows(before, weights.place, rows).flatten(0, 1)
+            d_looked = _looked(d_added, weights.place, rows)
         made.append((d_gates, d_query, d_scores, d_context))
     return _Back(
         (d_hidden, d_cell, d_looked),
@@ -176,10 +180,17 @@ def _backwards(
     )
 
 
-def _windows(attention: Float[Tensor, "b n"], place: Float[Tensor, "a k"]) -> Float[Tensor, "b n k"]:
-    """Of each place the attention around it."""
+def _windows(attention: Float[Tensor, "b n"], place: Float[Tensor, "a k"], rows: int) -> Float[Tensor, "b n k"]:
+    """Of each place the attention around it in its row."""
     size = place.shape[1]
-    return F.pad(attention, (size // 2, size // 2)).unfold(1, size, 1)
+    lines = attention.unflatten(1, (rows, -1))
+    return F.pad(lines, (size // 2, size // 2)).unfold(2, size, 1).flatten(1, 2)
+
+
+def _looked(d_added: Float[Tensor, "b n a"], place: Float[Tensor, "a k"], rows: int) -> Float[Tensor, "b n"]:
+    """Gradient of the attention from that of what its ``_windows`` added."""
+    lines = d_added.unflatten(1, (rows, -1)).flatten(0, 1).transpose(1, 2)
+    return F.conv1d(lines, place.flip(1)[None], padding="same").reshape(d_added.shape[:2])
 
 
 def _slopes(gates: Float[Tensor, "b k 4*h"], cells: Float[Tensor, "b k1 h"]) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -108,9 +108,9 @@ class Memory:
         owners: for each row the number of the memory that it read at first: rows of one beam share it.
     """
 
-    keys: list[Float[Tensor, "b heads n d"]]
-    values: list[Float[Tensor, "b heads n d"]]
-    mask: Bool[Tensor, "b 1 1 n"] | None
+    keys: list[Float[Tensor, "b *heads n d"]]
+    values: list[Float[Tensor, "b *heads n d"]]
+    mask: Bool[Tensor, "b *heads n"] | None
     owners: list[int] = field(default_factory=list)
 
     def select(self, rows: list[int]) -> "Memory":
@@ -184,4 +184,4 @@ def require_heads(channels: int, heads: int) -> None:
     """Raises ConfigError C170 where the heads do not divide the channels."""
     if heads < 1 or channels % heads:
         what = f"{heads} heads cannot share {channels} channels equally"
-        raise ConfigError("C170", "task.decoder.heads", what, "give a number of heads that divides the width")
+        raise ConfigError("C170", "decoder.heads", what, "give a number of heads that divides the width")

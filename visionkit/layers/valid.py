@@ -25,7 +25,6 @@ def valid_cells(valid: Bool[Tensor, "b *space"], size: Sequence[int], stride: St
         missing = max(cells * step - valid.shape[axis], 0)
         valid = F.pad(valid, [0, 0] * (valid.ndim - 1 - axis) + [0, missing]).narrow(axis, 0, cells * step)
         valid = valid.unflatten(axis, (cells, step)).any(axis + 1)
-    empty = ~valid.flatten(1).any(1)
-    first = torch.zeros_like(valid)
-    first.view(len(valid), -1)[:, :1] = True
-    return valid | (first & empty.view(-1, *[1] * len(size)))
+    flat = valid.flatten(1)
+    first = torch.arange(flat.shape[1], device=valid.device) == 0
+    return (flat | (first & ~flat.any(1, keepdim=True))).view(valid.shape)

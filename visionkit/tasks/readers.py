@@ -76,19 +76,46 @@ def refuse(search: Callable[..., Decoded], foreign: str, kind: str, fix: str) ->
         raise ConfigError("C182", "tasks.handwriting.reader.search", f"{name} is none for a reader by {kind}", fix)
 
 
-class TooLong:
-    """Names each text once that needs more columns than CTC has for it."""
+class _Once:
+    """Names each sample once, whatever is said of it later."""
 
     def __init__(self) -> None:
         self._named: set[str] = set()
 
+    def _warn(self, key: str, what: str) -> None:
+        if key not in self._named:
+            self._named.add(key)
+            warnings.warn(f"{key}: {what}", stacklevel=4)
+
+
+class TooLong(_Once):
+    """Names each text once that needs more columns than CTC has for it."""
+
     def __call__(self, ids: Sequence[Sequence[int]], frames: Int64[Tensor, "b"], keys: Sequence[str]) -> None:
         """Warns with the figures; such texts take no part in the loss."""
         for row in unalignable(ids, frames):
-            if keys[row] not in self._named:
-                self._named.add(keys[row])
-                have, need = int(frames[row]), frames_needed(ids[row])
-                warnings.warn(f"{keys[row]}: its text needs {need} columns and has {have}; left out", stacklevel=3)
+            have, need = int(frames[row]), frames_needed(ids[row])
+            self._warn(keys[row], f"its text needs {need} columns and has {have}; left out")
+
+
+class CutShort(_Once):
+    """Names each text once that the search cannot write to its end, as it says by its ``max_length``.
+
+    A search that is not told one is taken to write without end.
+    """
+
+    def __init__(self, search: Callable[..., Decoded]) -> None:
+        super().__init__()
+        own = inspect.signature(search).parameters.get("max_length")
+        default = None if own is None or own.default is inspect.Parameter.empty else own.default
+        self.longest: int | None = getattr(search, "keywords", {}).get("max_length", default)
+
+    def __call__(self, ids: Sequence[Sequence[int]], keys: Sequence[str]) -> None:
+        """Warns with the figures; the texts are learnt nevertheless."""
+        for row, key in zip(ids, keys, strict=True):
+            if self.longest is not None and len(row) >= self.longest:
+                what = f"its text has {len(row)} tokens, and the search stops at {self.longest}, the end among them"
+                self._warn(key, f"{what}; set search.max_length to {len(row) + 1} or more")
 
 
 def columns_of(valid: Bool[Tensor, "b h w"], stride: Stride, columns: int | None = None) -> Int64[Tensor, "b"]:

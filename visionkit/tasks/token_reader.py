@@ -16,7 +16,16 @@ from visionkit.layers.valid import valid_cells
 from visionkit.losses.ctc import unalignable
 from visionkit.losses.sequence import token_cross_entropy
 from visionkit.metrics.alignment import Unalignable
-from visionkit.tasks.readers import Line, TooLong, as_seen, columns_of, in_reading_order, refuse, with_language
+from visionkit.tasks.readers import (
+    CutShort,
+    Line,
+    TooLong,
+    as_seen,
+    columns_of,
+    in_reading_order,
+    refuse,
+    with_language,
+)
 from visionkit.text.batches import teacher_forced
 from visionkit.text.tokenizers import Tokenizer
 from visionkit.types import Stride
@@ -24,6 +33,10 @@ from visionkit.types import Stride
 
 class TokenReader(nn.Module):
     """A sequence decoder writes token by token while it looks at the map.
+
+    It writes in the order of the text, also the numbers and Latin words of lines from the right, which stand there from
+    behind. So does its guidance, unlike a ``ColumnReader``: joint decoding asks both for the same next token, and could
+    not if CTC had learnt such runs in the order of the columns. CTC aligns them less well for that.
 
     Args:
         decoder: called as ``decoder(channels=, strides=, spatial_dims=, vocabulary=)``; a SequenceDecoder that also
@@ -64,7 +77,7 @@ class TokenReader(nn.Module):
         self.search = with_language(search, tokenizer, "generation=joint or beam")
         self.tokenizer, self.smoothing = tokenizer, smoothing
         self.right_to_left, self.weight, self.guidance_weight = right_to_left, weight, guidance_weight
-        self._too_long = TooLong()
+        self._too_long, self._cut_short = TooLong(), CutShort(search)
         self.asks_columns = "columns" in inspect.signature(search).parameters
         if self.asks_columns and not hasattr(self.guidance, "logits"):
             what = "joint decoding asks what CTC says of the columns, and no guidance was trained to tell"
@@ -79,8 +92,9 @@ class TokenReader(nn.Module):
         self, line: Line, ids: Sequence[Sequence[int]], valid: Bool[Tensor, "b h w"], keys: Sequence[str]
     ) -> dict[str, Float[Tensor, ""]]:
         """``tokens``: cross-entropy of every token given those before it, the end among them; ``guidance`` in training
-        where there is one.
+        where there is one. Texts that the search would cut are named once each.
         """
+        self._cut_short(ids, keys)
         inputs, targets = (part.to(line.device) for part in teacher_forced(ids, self.tokenizer))
         logits, _ = self.decoder.step(inputs, self.decoder.start(*self.decoder.memory([line], valid)))
         terms = {"tokens": self.weight * token_cross_entropy(logits, targets, self.smoothing)}
@@ -123,7 +137,9 @@ class TokenReader(nn.Module):
         return pixels
 
     def unalignable(self, ids: Sequence[Sequence[int]], valid: Bool[Tensor, "b h w"]) -> list[int]:
-        """None, for a sequence may be as long as it wants; where the search asks the columns, what they cannot give."""
+        """None, for no map is too narrow (``loss`` names what the search would cut); where the search asks the columns,
+        what they cannot give.
+        """
         return unalignable(ids, columns_of(valid, self.stride)) if self.asks_columns else []
 
     def metrics(self) -> list[Metric]:
