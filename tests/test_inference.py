@@ -188,3 +188,10 @@ def test_padding_brings_every_window_to_its_size(space) -> None:
         share = math.prod(space) / 8 ** len(space)
         mean = view.mean(dim=tuple(range(1, view.ndim)), keepdim=True)
         torch.testing.assert_close(output, view + mean * share)
+
+
+def test_a_whole_image_is_one_whose_every_copy_passes_at_once() -> None:
+    assert MultiScale((0.5, 2.0)).covers((999, 999))
+    assert MultiScale((0.5,), inner=SlidingWindow(10)).covers((10, 10))
+    assert not MultiScale((0.5,), inner=SlidingWindow(10)).covers((20, 20))  # the loss needs it as it is
+    assert not MultiScale((1.0, 2.0), inner=SlidingWindow(10)).covers((10, 10))

@@ -6,7 +6,7 @@ import torch
 from lightning.pytorch import Callback
 from toys import ToyDecoder, ToyEncoder, toy_datamodule, toy_module, toy_trainer
 
-from visionkit.inference import SlidingWindow
+from visionkit.inference import MultiScale, SlidingWindow
 from visionkit.labels import Classes
 from visionkit.losses.segmentation import CrossEntropy
 from visionkit.module import VisionModule, decay_groups, flatten
@@ -79,11 +79,15 @@ def test_the_logged_loss_is_that_of_the_batch(tmp_path: Path) -> None:
     assert Look.found > 0
 
 
+@pytest.mark.parametrize("scales", [None, (1.0,)])
 @pytest.mark.parametrize(("window", "whole"), [(8, False), (64, True)])
-def test_validation_never_encodes_more_than_a_window(window: int, whole: bool, tmp_path: Path) -> None:
+def test_validation_never_encodes_more_than_a_window(
+    window: int, whole: bool, scales: tuple[float, ...] | None, tmp_path: Path
+) -> None:
     datamodule, sides = toy_datamodule(4), []
     module = toy_module(datamodule)
-    module.tasks["segmentation"].inference = SlidingWindow(window, overlap=0)
+    windows = SlidingWindow(window, overlap=0)
+    module.tasks["segmentation"].inference = windows if scales is None else MultiScale(scales, inner=windows)
     module.network.encoder.register_forward_hook(lambda _, inputs, __: sides.append(max(inputs[0].shape[2:])))
     trainer = toy_trainer(tmp_path)
     trainer.validate(module, datamodule=datamodule, verbose=False)

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from visionkit.errors import ConfigError, nearest
-from visionkit.types import Dense, Inference
+from visionkit.types import Dense, Inference, Windowed
 
 
 def _uniform(length: int) -> Float[Tensor, " length"]:
@@ -169,13 +169,18 @@ class MultiScale:
         space = tuple(image.shape[2:])
         total: Tensor | None = None
         for scale in self.scales:
-            view = _resize(image, [max(1, round(length * scale)) for length in space])
+            view = _resize(image, _scaled(space, scale))
             for mirrored in (False, True) if self.flip else (False,):
                 output = self._run(dense, view.flip(-1)).flip(-1) if mirrored else self._run(dense, view)
                 output = _resize(output.to(torch.promote_types(output.dtype, torch.float32)), space)
                 total = output if total is None else total + output
         assert total is not None  # there is always at least one scale
         return total / (len(self.scales) * (2 if self.flip else 1))
+
+    def covers(self, space: Sequence[int]) -> bool:
+        """Whether every copy of an image of this size passes through the model as a whole."""
+        sizes = [space, *(_scaled(space, scale) for scale in self.scales)]
+        return not isinstance(self.inner, Windowed) or all(map(self.inner.covers, sizes))
 
     def _run(self, dense: Dense, view: Tensor) -> Tensor:
         return dense(view) if self.inner is None else self.inner(dense, view)
@@ -189,6 +194,10 @@ def _deepened(slab: Tensor | None, like: Tensor, shape: Sequence[int]) -> Tensor
     if slab is not None:
         deeper[:, :, : slab.shape[2]] = slab
     return deeper
+
+
+def _scaled(space: Sequence[int], scale: float) -> list[int]:
+    return [max(1, round(length * scale)) for length in space]
 
 
 def _resize(image: Float[Tensor, "b c *space"], size: Sequence[int]) -> Float[Tensor, "b c *size"]:

@@ -16,7 +16,7 @@ from visionkit.layers.channels_last import channels_last, channels_last_
 from visionkit.multitask.balance import Balance, Sums
 from visionkit.network import Network
 from visionkit.seeding import seed_model
-from visionkit.types import Batch, Features, Monitor, Prediction, Streaming, Task
+from visionkit.types import Batch, Features, Monitor, Prediction, Task, Windowed
 
 
 class VisionModule(LightningModule):
@@ -216,7 +216,7 @@ def _sum(part: Mapping[str, Mapping[str, Tensor]]) -> Tensor:
 
 
 def _in_one_pass(task: Task, space: Sequence[int]) -> bool:
-    return not isinstance(task.inference, Streaming) or task.inference.covers(space)
+    return not isinstance(task.inference, Windowed) or task.inference.covers(space)
 
 
 def flatten(prefix: str, results: Mapping[str, Tensor], names: tuple[str, ...]) -> dict[str, Tensor]:

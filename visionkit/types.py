@@ -111,14 +111,19 @@ Inference = Callable[[Dense, Float[Tensor, "b c *space"]], Float[Tensor, "b k *s
 
 
 @runtime_checkable
-class Streaming(Protocol):
+class Windowed(Protocol):
+    """An inference procedure that may look at parts of an image one after the other."""
+
+    def covers(self, space: Sequence[int]) -> bool:
+        """Whether an image of this size passes through the model as a whole."""
+
+
+@runtime_checkable
+class Streaming(Windowed, Protocol):
     """An inference procedure that can also give its result slab by slab, so that it need not be held as a whole."""
 
     def stream(self, dense: Dense, image: Float[Tensor, "b c *space"]) -> Iterator[Float[Tensor, "b k *slab"]]:
         """Consecutive slabs along the first axis of space; together they are the whole output."""
-
-    def covers(self, space: Sequence[int]) -> bool:
-        """Whether one window holds a whole image of this size."""
 
 
 class Encoder(Protocol):

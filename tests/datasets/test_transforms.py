@@ -34,11 +34,11 @@ def rng(seed=0):
     return np.random.default_rng(seed)
 
 
-NEAREST = {"interpolation": cv2.INTER_NEAREST}
+NEAREST, BY_CENTRES = {"interpolation": cv2.INTER_NEAREST}, {"interpolation": cv2.INTER_NEAREST_EXACT}
 GEOMETRY = [
     A.HorizontalFlip(p=1),
     A.D4(p=1),
-    A.RandomScale(scale_limit=(-0.5, 1.0), p=1, **NEAREST),
+    A.RandomScale(scale_limit=(-0.5, 1.0), p=1, **BY_CENTRES),
     A.RandomCrop(height=30, width=30),
     A.RandomCrop(height=64, width=96, pad_if_needed=True, pad_position="random"),
     A.PadIfNeeded(50, 50, fill_mask=3),
@@ -48,7 +48,7 @@ GEOMETRY = [
     A.SafeRotate(p=1, **NEAREST),
     A.Perspective(p=1, **NEAREST),
     A.CropAndPad(percent=(-0.2, 0.2), p=1, keep_size=False, **NEAREST),
-    A.RandomSizedCrop(min_max_height=(20, 40), size=(32, 32), **NEAREST),
+    A.RandomSizedCrop(min_max_height=(20, 40), size=(32, 32), **BY_CENTRES),
     A.OneOf([A.Transpose(p=1), A.Sequential([A.VerticalFlip(p=1), A.RandomCrop(20, 20)], p=1)], p=1),
     A.GridDistortion(p=1, **NEAREST),
     A.ElasticTransform(p=1, **NEAREST),
@@ -87,6 +87,18 @@ def test_every_annotators_edges_stay_with_the_mask(transform, annotators):
         assert result["edges"].dtype == torch.int8
         for k, edges in enumerate(result["edges"]):
             assert torch.equal(edges, torch.where(result["mask"] < 0, -1, result["mask"] == k % 3).to(torch.int8))
+
+
+@pytest.mark.parametrize("scale", [0.7, 0.85, 1.15, 1.45])
+def test_masks_lie_where_their_resized_pictures_lie(scale: float) -> None:
+    columns = torch.arange(200)
+    edge = (columns >= 100).expand(40, 200)
+    given = {"key": "a", "image": (255 * edge).to(torch.uint8).expand(3, 40, 200), "mask": edge.long()}
+    transform = A.RandomScale((scale - 1, scale - 1), p=1, area_for_downscale="image")
+    result = Augment({"some": A.OneOf([A.Sequential([transform], p=1)], p=1)})(given, rng())
+    assert result["mask"].shape == result["image"].shape[1:] != (40, 200)
+    of_image, of_mask = ((1 - plane.double()).sum(1).mean() for plane in (result["image"][0] / 255, result["mask"]))
+    assert abs(of_image - of_mask) < 0.3  # half a pixel with OpenCV's other nearest
 
 
 def test_padding_from_a_crop_larger_than_the_picture():
@@ -351,3 +363,8 @@ def test_points_are_exact_where_pixels_move_as_a_whole_and_dropped_where_they_le
 def test_points_shrink_and_grow_with_the_picture():
     given = {**sample(), "points": torch.tensor([[0.0, 0.0], [60.0, 40.0], [15.0, 30.0]])}
     assert Resize([20, 120])(given, rng())["points"].tolist() == [[0.0, 0.0], [120.0, 20.0], [30.0, 15.0]]
+
+
+def test_volumes_are_not_resized_as_pictures_are() -> None:
+    with pytest.raises(ConfigError, match=r"C54.*size=\[8, 8\].*spacing_mm"):
+        Resize((8, 8))({"key": "a", "image": torch.zeros(1, 4, 8, 8)}, rng())

@@ -93,6 +93,17 @@ def test_scaling_enlarges_bodies():
     assert int((patch["mask"] == 1).sum()) == pytest.approx(ball.sum() * 1.5**3, rel=0.05)
 
 
+def test_slices_that_are_far_apart_are_scaled_within_themselves():
+    depth = torch.arange(8.0)[:, None, None].expand(8, 20, 20)
+    given = {"key": "a", "image": depth[None].clone(), "spacing_mm": torch.tensor([10.0, 1.5, 1.5])}
+    options = {"rotation_deg": [30, 0, 0], "scale": (0.5, 0.5), "p_rotation": 1.0, "p_scale": 1.0}
+    patch = Patch((8, 6, 6), scale_axes=(False, True, True), **options)(given, np.random.default_rng(0))
+    assert torch.allclose(patch["image"][0, :, 2:4, 2:4], depth[:, 2:4, 2:4], atol=1e-5)
+    assert patch["valid"][:, 2:4, 2:4].all()
+    whole = Patch((8, 6, 6), **options)(given, np.random.default_rng(0))
+    assert not whole["valid"][:, 2:4, 2:4].all()
+
+
 def test_rotations_are_rotations():
     matrix = rotation(np.array([0.3, -0.8, 1.2]))
     assert np.allclose(matrix @ matrix.T, np.eye(3))

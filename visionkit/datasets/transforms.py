@@ -8,6 +8,7 @@ import os
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
+from itertools import chain
 from typing import Any, NamedTuple
 
 # Else the import asks a server for a newer version.
@@ -26,6 +27,17 @@ from visionkit.layers.points import inside
 from visionkit.layers.resize import nearest_index, resize_lines
 from visionkit.types import IGNORE_INDEX, Sample
 
+_RESIZING = (
+    albumentations.LongestMaxSize,
+    albumentations.RandomResizedCrop,
+    albumentations.RandomScale,
+    albumentations.RandomSizedBBoxSafeCrop,
+    albumentations.RandomSizedCrop,
+    albumentations.Resize,
+    albumentations.SmallestMaxSize,
+)
+"""What resizes by ``cv2.resize``, whose INTER_NEAREST puts masks half a pixel to the right of and below their picture.
+Warps round rightly with INTER_NEAREST, and know no other."""
 _PADDED, _UNKNOWN, _FIRST = 0, 1, 2
 """Codes of a mask on its way: 0 is what every transform fills with by itself."""
 
@@ -51,7 +63,10 @@ class Resize:
         return self.size
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        """Image c h w to c *size; ``rng`` is not used."""
+        """Image c h w to c *size; ``rng`` is not used. Raises ConfigError C54 for a volume."""
+        if sample["image"].ndim != 3:
+            fix = "set it to null; volumes are resampled by dataset.layout.spacing_mm"
+            raise ConfigError("C54", f"dataset.size={list(self.size)}", "is of pictures, and this is a volume", fix)
         old = tuple(sample["image"].shape[1:])
         if old == self.size:
             return sample
@@ -79,7 +94,7 @@ class Augment:
     """Applies transforms of albumentations to image, mask and valid alike.
 
     All randomness comes from the generator given with each sample, so workers and order change nothing.
-    Masks are always sampled by the nearest pixel. Whatever a transform fills a mask with is IGNORE_INDEX
+    Masks are always sampled by the nearest pixel, by centres. Whatever a transform fills a mask with is IGNORE_INDEX
     and not valid; ``fill_mask`` of a transform only says whether it fills at all. Points that lie outside the picture
     or leave it are dropped; a transform that resizes may put them half a pixel off.
 
@@ -103,6 +118,9 @@ class Augment:
             mask_interpolation=cv2.INTER_NEAREST,
             keypoint_params=albumentations.KeypointParams("xy", remove_invisible=False),
         )
+        for part in chain.from_iterable(map(_parts, self._names.values())):
+            if isinstance(part, _RESIZING):
+                part.mask_interpolation = cv2.INTER_NEAREST_EXACT
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """The sample changed; the given one stays as it is.

@@ -31,6 +31,7 @@ class Patch:
         foreground: share of patches around a voxel of a class other than 0; each class present is as likely.
         rotation_deg: largest angle about d, h, w, one number or three.
         scale: smallest and largest factor; above 1 enlarges.
+        scale_axes: which of d, h, w are scaled, all by one factor; not depth where slices are far apart.
         p_rotation, p_scale: shares of patches that are turned, that are scaled.
 
     Source: patch sampling of nnU-Net (Isensee et al. 2021).
@@ -44,6 +45,7 @@ class Patch:
     scale: Sequence[float] = (1.0, 1.0)
     p_rotation: float = 0.2
     p_scale: float = 0.2
+    scale_axes: Sequence[bool] = (True, True, True)
 
     def __post_init__(self) -> None:
         if len(self.size) != 3 or min(self.size) < 1:
@@ -54,6 +56,7 @@ class Patch:
         _require(len(self._angles()) == 3, "rotation_deg", self.rotation_deg, "write one angle, or one for each axis")
         right = len(self.scale) == 2 and 0 < self.scale[0] <= self.scale[1]
         _require(right, "scale", self.scale, "write [smallest, largest], both above 0")
+        _require(len(self.scale_axes) == 3, "scale_axes", self.scale_axes, "write true or false for each axis")
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """Image c d h w, mask and valid d h w of any size to the size of the patch."""
@@ -92,7 +95,9 @@ class Patch:
         angles = np.radians([rng.uniform(-angle, angle) for angle in self._angles()])
         factor = math.exp(rng.uniform(*np.log(self.scale)))
         turned, scaled = rng.random(2) < (self.p_rotation, self.p_scale)
-        matrix = (rotation(angles) if turned else np.eye(3)) / (factor if scaled else 1.0)
+        matrix = rotation(angles) if turned else np.eye(3)
+        if scaled:
+            matrix = matrix / np.where(self.scale_axes, factor, 1.0)  # of each column, an axis of the patch
         if np.array_equal(matrix, np.eye(3)):
             return None
         spacing = sample["spacing_mm"].numpy() if "spacing_mm" in sample else np.ones(3)

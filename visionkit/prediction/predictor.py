@@ -132,7 +132,7 @@ class Predictor:
                 (c, h, w) or (b, c, h, w) of bytes or of floats in 0..1 (rounded to bytes), or a list of these.
                 Of volumes: a NIfTI file, a folder of them, or numbers in the order (channels,) depth, height, width.
             batch_size: pictures of one size in a row that are computed together. 1 gives exactly the bits of an
-                evaluation; more is faster on a GPU.
+                evaluation with ``trainer.precision=32-true``; more is faster on a GPU.
             tasks: names of the tasks to run; all by default.
             errors: where the error of a picture that cannot be read is put, and the others go on; without it
                 the first such error is raised.
