@@ -64,7 +64,7 @@ def judge(
         content = {**about, "metrics": figures}
         place = origin.place / "evaluation" / split
         write_json(place / "metrics.json", content)
-        write_json(place / "scores.json", collector.scores())
+        write_json(place / "scores.json", collector.scores(list(datamodule.sources)))
 
 
 def against_baselines(

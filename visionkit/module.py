@@ -115,11 +115,14 @@ class VisionModule(LightningModule):
         return self._evaluate(self._laid_out(batch)) if batch else {}
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Lets go of the graph of the step."""
-        self.step_losses = {}
+        """Lets go of the graph of the step; after an epoch's last one, balance and mixture may learn from the epoch.
 
-    def on_train_epoch_end(self) -> None:
-        """Balancing and the mixture of the sources may learn from the epoch."""
+        The module's ``on_train_epoch_end`` would be too late: the checkpoint of the epoch's end is written in that of a
+        callback, and Lightning calls those first.
+        """
+        self.step_losses = {}
+        if not self.trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+            return
         self.balance.end_epoch()
         if self._mixture is not None:
             self._mixture.end_epoch()

@@ -340,6 +340,21 @@ def test_gains_over_single_runs_have_their_interval(runs: Path, capsys: pytest.C
     assert row["delta_m_high"] == pytest.approx(25.0)
 
 
+def test_gains_say_which_tasks_they_are_of(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, tasks in (("a", ["segmentation"]), ("b", ["edges", "segmentation"])):
+        content = {task: {"0": 0.5} for task in tasks}
+        (runs / name / "evaluation/test/scores.json").write_text(json.dumps(content))
+    assert call(capsys, "runs/b", "--singles", "runs/a", "runs/c", "--out", "table.json")[0] == 0
+    joint, single = json.loads(Path("table.json").read_text())["notes"]
+    assert joint == "runs/b: delta-m of segmentation; no single run of edges with scores"
+    assert single.startswith("runs/c: no scores.json")
+    code, _, err = call(capsys, "runs/b", "--singles", "runs/a", "runs/b")
+    assert code == 2
+    assert "C238" in err
+    assert call(capsys, "runs/b", "--out", "table.json")[0] == 0
+    assert json.loads(Path("table.json").read_text())["notes"] == []
+
+
 def test_damaged_scores_are_named(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (runs / "a/evaluation/test/scores.json").write_text('{"segmentation": [1, 2]}')
     code, _, err = call(capsys, "runs/a")

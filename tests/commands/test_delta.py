@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from visionkit.commands.delta import delta_m
+from visionkit.commands.delta import baseline, delta_m, remarks
+from visionkit.errors import ConfigError
 
 
 def test_the_mean_of_the_relative_changes() -> None:
@@ -44,3 +45,24 @@ def test_it_is_the_same_every_time() -> None:
     rng = np.random.default_rng(1)
     first, second = ({"a": {str(i): float(v) for i, v in enumerate(rng.random(50))}} for _ in range(2))
     assert delta_m(first, second) == delta_m(first, second)
+
+
+def test_a_second_single_run_of_a_task_is_refused() -> None:
+    runs = [("runs/a", {"a": {"x": 1.0}}), ("runs/b", {"b": {"x": 2.0}})]
+    assert baseline(runs) == {"a": {"x": 1.0}, "b": {"x": 2.0}}
+    assert baseline([]) == {}
+    with pytest.raises(ConfigError, match=r"C238.*task a: runs/a and runs/again"):
+        baseline([*runs, ("runs/again", {"a": {"x": 3.0}})])
+
+
+def test_what_a_gain_is_of_and_what_it_leaves_out() -> None:
+    joint = {"a": {"x": 1.0}, "b": {"x": 1.0}, "c": {"x": 1.0}}
+    assert list(remarks(joint, {"a": {"x": 1.0}, "c": {"y": 1.0}})) == [
+        "delta-m of a",
+        "no single run of b with scores",
+        "no samples of c that its single run has, too",
+    ]
+    assert list(remarks(joint, joint)) == ["delta-m of a, b, c"]
+    (none, *zero) = remarks(joint, {**joint, "b": {"x": 0.0}})
+    assert (none, zero) == ("no delta-m", ["the mean score of the single run of b is 0"])
+    assert list(remarks({}, joint)) == ["no delta-m, because its evaluation kept no scores.json"]

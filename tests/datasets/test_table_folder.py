@@ -69,6 +69,24 @@ def test_faults(root) -> None:
         TableFolder(root / "gone", "train")
 
 
+def test_indented_files_teach_no_white_space(root) -> None:
+    rows = "<tr>\n  <td>\n    12\n  </td>\n  <td>\n</td><td>&nbsp;</td>\n<td>a\n     b</td></tr>"
+    write(root, "train/a.html", page(rows))
+    train = TableFolder(root, "train")
+    assert train[0]["table"].cells == (Cell(("1", "2")), Cell(), Cell(), Cell(("a", " ", "b")))
+    assert set(train.labels["table"].content) - {"<b>", "</b>"} == set(" 12ab")
+
+
+def test_only_training_tables_are_filled(root) -> None:
+    for split in ("train", "val"):
+        write(root, f"{split}/a.html", page("<tr><td>1</td><td>2</td></tr><tr><td>3</td></tr>"))
+    train, val = (TableFolder(root, split, fill=True) for split in ("train", "val"))
+    assert len(train[0]["table"].cells) == 4
+    assert val[0]["table"] == TableFolder(root, "val")[0]["table"]
+    assert len(val[0]["table"].cells) == 3
+    assert val.labels == train.labels
+
+
 def test_fill(root) -> None:
     write(root, "train/a.html", page("<tr><td>1</td><td>2</td></tr><tr><td>3</td></tr>"))
     with pytest.raises(NotRectangular):

@@ -1,7 +1,11 @@
+from functools import partial
+
 import pytest
 import torch
 
 from visionkit.errors import ConfigError
+from visionkit.multitask.adaptive import DynamicAverage, GradNorm
+from visionkit.multitask.aggregation import Aggregated, pcgrad
 from visionkit.multitask.balance import Fixed
 
 TASKS = ("segmentation", "counting")
@@ -45,3 +49,23 @@ def test_impossible_weights_are_named(weight) -> None:
 def test_a_weight_of_no_task_is_named() -> None:
     with pytest.raises(ConfigError, match=r"C18.*countin.*counting"):
         Fixed(TASKS, {"countin": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("balance", "several", "warnings"),
+    [
+        (GradNorm, (), 1),
+        (partial(Aggregated, weighting=pcgrad), (), 1),
+        (GradNorm, (50,), 0),
+        (GradNorm, (150,), 1),
+        (DynamicAverage, (), 0),
+        (Fixed, (), 0),
+    ],
+)
+def test_balancing_that_never_sees_two_tasks_says_so_once(balance, several, warnings, capsys) -> None:
+    made = balance(TASKS)
+    for step in range(250):
+        made({name: own for name, own in terms().items() if step in several or name == TASKS[step % 2]})
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == warnings
+    assert all("none of 100 steps had two" in line and "mixture=each" in line for line in lines)

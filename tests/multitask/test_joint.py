@@ -5,6 +5,7 @@ import socket
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import forked
 import pytest
@@ -23,7 +24,7 @@ from visionkit.datasets.synthetic_edges import ShapeEdges
 from visionkit.losses.segmentation import CrossEntropy
 from visionkit.module import VisionModule
 from visionkit.multitask.adaptive import DynamicAverage, GradNorm, Uncertainty
-from visionkit.multitask.aggregation import Aggregated, pcgrad
+from visionkit.multitask.aggregation import Aggregated, aligned_mtl, pcgrad
 from visionkit.multitask.balance import Fixed
 from visionkit.network import Network
 from visionkit.tasks.edges import EdgeDetection
@@ -176,6 +177,47 @@ def test_a_run_that_was_stopped_ends_with_the_same_bits(mixture, balance, tmp_pa
             torch.testing.assert_close(module.state_dict()[key], value, atol=0, rtol=0, equal_nan=True, msg=key)
 
 
+class KilledError(BaseException):
+    pass
+
+
+class KillAfter(Callback):
+    """Stands for a kill at the end of an epoch, right after its checkpoint: it comes behind ``Checkpoints``."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.global_step == self.steps:
+            raise KilledError
+
+
+@pytest.mark.parametrize("steps", [5, 10])
+def test_a_run_killed_at_the_end_of_an_epoch_ends_with_the_same_bits(steps: int, tmp_path: Path) -> None:
+    found = []
+    options = {"num_sanity_val_steps": 0, "limit_val_batches": 0}
+    for kill in (10**6, steps):
+        folder, mixture = tmp_path / str(kill), ByLoss(power=3.0)
+        module, datamodule = module_and_data(mixture, DynamicAverage)
+        checkpoints = Checkpoints(every_n_steps=5, every_n_minutes=60)
+        trainer = toy_trainer(folder, checkpoints, KillAfter(kill), max_epochs=4, **options)
+        if kill == steps:
+            with pytest.raises(KilledError):
+                trainer.fit(module, datamodule=datamodule)
+            mixture = ByLoss(power=3.0)
+            module, datamodule = module_and_data(mixture, DynamicAverage)
+            trainer = toy_trainer(folder, max_epochs=4, **options)
+            trainer.fit(module, datamodule=datamodule, ckpt_path=folder / f"checkpoints/step_{steps:08d}.ckpt")
+        else:
+            trainer.fit(module, datamodule=datamodule)
+        found.append((module.state_dict(), mixture.history))
+    (whole, history), (weights, resumed) = found
+    assert len(history) == 4
+    assert resumed == history
+    for key, value in whole.items():
+        torch.testing.assert_close(weights[key], value, atol=0, rtol=0, equal_nan=True, msg=key)
+
+
 def test_grey_pictures_pass_through_an_encoder_of_colours() -> None:
     module, _ = module_and_data(Each())
     grey = torch.randint(0, 256, (1, 1, 9, 11), dtype=torch.uint8)
@@ -190,6 +232,24 @@ def test_conflicts_are_logged_and_drawn(tmp_path: Path) -> None:
     trainer.fit(module, datamodule=datamodule)
     assert -1 <= float(trainer.callback_metrics["train/conflict/segmentation~edges"]) <= 1
     assert (tmp_path / "pictures" / "conflicts.png").stat().st_size > 500
+
+
+def test_conflicts_are_those_of_the_gradients_before_they_are_weighted() -> None:
+    gradients = {"a": torch.tensor([10.0, 0.0]), "b": torch.tensor([0.9, 0.43])}
+    balance, shared = Aggregated(["a", "b"], aligned_mtl), nn.Parameter(torch.ones(2))
+    terms = {name: {"loss": balance.gate(name, [shared * 1])[0] @ own} for name, own in gradients.items()}
+    total, losses = balance(terms, [shared])
+    weights = balance.weights_now()
+    assert min(weights.values()) < 0  # else no cosine would change its sign
+    logged = {}
+    module = SimpleNamespace(step_losses=losses, shared=[shared], balance=balance)
+    module.log = lambda name, value, **_: logged.update({name: value})
+    GradientConflicts(every_n_steps=1).on_before_backward(SimpleNamespace(global_step=0), module, total)
+    wanted = torch.cosine_similarity(*gradients.values(), dim=0)
+    assert logged == {"train/conflict/a~b": pytest.approx(float(wanted), abs=1e-4)}
+    assert float(wanted) == pytest.approx(0.902, abs=1e-3)
+    total.backward()
+    torch.testing.assert_close(shared.grad, sum(weights[name] * own for name, own in gradients.items()))
 
 
 def test_measuring_conflicts_changes_no_bit(tmp_path: Path) -> None:

@@ -165,3 +165,17 @@ def test_the_scores_of_all_processes_are_put_together(tmp_path, monkeypatch):
         ("median", "k0", 0),
         ("best", "k1", 1),
     ]
+
+
+def test_equal_keys_of_two_sources_keep_both_scores(tmp_path):
+    sources = {"x": source([0.5, 0.1]), "y": source([0.2, float("nan")])}
+    collector, _ = evaluate(tmp_path, sources)
+    found = collector.scores(list(sources))["a"]
+    assert found == {"x/k0": 0.5, "x/k1": pytest.approx(0.1), "y/k0": pytest.approx(0.2)}
+
+
+def test_the_only_source_of_a_task_needs_no_name(tmp_path):
+    sources = {"x": source([0.5]), "y": source([])}
+    collector, _ = evaluate(tmp_path, sources)
+    assert collector.scores(list(sources)) == {"a": {"k0": 0.5}}
+    assert ExampleCollector().scores(["x"]) == {}

@@ -5,7 +5,7 @@ import torch
 
 from visionkit.errors import ConfigError
 from visionkit.labels import Cell, Table
-from visionkit.tasks.table_targets import Ids, TableWriter, balanced
+from visionkit.tasks.table_targets import Ids, TableWriter, balanced, expressible
 from visionkit.text.table_html import parse_table
 from visionkit.text.table_tokens import HtmlCode, MergedCode, OtslCode, collect
 
@@ -91,6 +91,16 @@ def test_what_a_code_cannot_express_is_named():
         targets_of(TableWriter(LABELS, OtslCode(), 100, 10), uneven)
     assert caught.value.code == "C211"
     targets_of(TableWriter(LABELS, MergedCode(), 100, 10), uneven)
+
+
+def test_what_evaluation_takes_instead_can_be_expressed():
+    uneven = parse_table("<table><tr><td>1</td></tr><tr><td>1</td><td>2</td></tr></table>")
+    assert expressible(uneven, HtmlCode()) is uneven
+    assert expressible(SPANS, OtslCode()) is SPANS
+    full = expressible(uneven, OtslCode())
+    assert [cell.tokens for cell in full.cells] == [("1",), (), ("1",), ("2",)]
+    endless = parse_table("<table><tr><td colspan='999999999'>1</td></tr></table>")
+    assert expressible(endless, OtslCode()) == EMPTY
 
 
 @pytest.mark.parametrize(

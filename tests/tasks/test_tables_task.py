@@ -1,5 +1,6 @@
 """The task with both decoders and all codes: losses, outputs that are always tables, metrics, pictures."""
 
+import math
 from functools import partial
 
 import pytest
@@ -27,10 +28,12 @@ from visionkit.labels import Cell, Table, TableTokens
 from visionkit.layers.grid_memory import GridMemory
 from visionkit.losses.tables import Stages
 from visionkit.metrics.teds.metric import teds_metrics
+from visionkit.metrics.teds.teds import Limits
 from visionkit.network import Network
 from visionkit.tasks.table_targets import drawn
 from visionkit.tasks.tables import TableRecognition
-from visionkit.text.batches import from_code_points
+from visionkit.text.batches import from_code_points, to_code_points
+from visionkit.text.table_fill import filled
 from visionkit.text.table_grid import grid_of
 from visionkit.text.table_html import parse_table, table_html
 from visionkit.text.table_tokens import HtmlCode, MergedCode, OtslCode
@@ -345,6 +348,29 @@ def test_the_truth_scores_one_and_nothing_scores_little():
     figures = task.metrics.compute()
     assert float(figures["teds"]) == pytest.approx(sum(scores) / 2)
     assert float(figures["teds_struct"]) >= float(figures["teds"])
+
+
+def test_a_table_that_the_metric_leaves_out_has_no_score():
+    task = make(metrics=partial(teds_metrics, limits=Limits(nodes=8))).named_tasks["tables"]
+    truth = [table(1, 1), table(3, 3)]
+    prediction = {"table": to_code_points([table_html(one) for one in truth])}
+    scores = task.scores(prediction, batch_of(*truth))
+    assert scores[0] == 1
+    assert math.isnan(scores[1])
+
+
+def test_evaluation_has_a_loss_where_the_code_cannot_express_a_table():
+    uneven = parse_table("<table><tr><td>a</td></tr><tr><td>a</td><td>b</td></tr></table>")
+    network = make(code=OtslCode())
+    with pytest.raises(ConfigError, match="C211"):
+        network.train().loss(batch_of(uneven))
+    network.eval()
+    found, wanted = (network.loss(batch_of(one, table()))["tables"] for one in (uneven, filled(uneven)))
+    assert found == wanted
+    prediction = {"table": to_code_points([table_html(uneven)])}
+    task = network.named_tasks["tables"]
+    task.update(prediction, batch_of(uneven))
+    assert float(task.metrics.compute()["teds"]) == 1  # of the table as it is, not of the one with another cell
 
 
 def test_pictures_show_what_there_is():

@@ -3,7 +3,7 @@
 import pytest
 
 from visionkit.labels import Cell, Table
-from visionkit.text.table_html import content_html, parse_table, plain_text, table_html
+from visionkit.text.table_html import as_shown, content_html, parse_table, plain_text, table_html
 
 ROW = ("<tr>", "<td>", "</td>", "</tr>")
 
@@ -75,3 +75,26 @@ def test_pages_without_a_table_give_one_without_rows(page) -> None:
 @pytest.mark.parametrize(("tag", "cells"), [("b", 1), ("table", 1), ("td", 100_001), ("div", 1)])
 def test_a_hundred_thousand_nested_tags_neither_stop_nor_break_it(tag, cells) -> None:
     assert len(parse_table("<table><tr><td>" + f"<{tag}>" * 100_000 + "x").cells) == cells
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\n    12\n  ", "12"),
+        (" two \t\r\n words ", "two words"),
+        ("a <b> b </b> c", "a <b>b </b>c"),
+        ("a<b> b</b>\n", "a<b> b</b>"),
+        ("<b>\n12 </b>\n", "<b>12</b>"),
+        ("1&nbsp;&nbsp;000 ", "1\N{NO-BREAK SPACE}\N{NO-BREAK SPACE}000"),
+        ("a<br>\n  b<br>", "a b"),
+        ("&nbsp;", ""),
+        ("\n<b>&nbsp; </b>\n", ""),
+        ("\n", ""),
+        ("", ""),
+    ],
+)
+def test_white_space_as_a_browser_shows_it(text, shown) -> None:
+    exact = one(f"<table><tr><td>{text}</td></tr></table>")
+    assert content_html(as_shown(exact)) == shown
+    if "br" not in text:
+        assert content_html(exact) == text.replace("&nbsp;", "\N{NO-BREAK SPACE}").replace("\r\n", "\n")

@@ -36,7 +36,8 @@ class GradientConflicts(Callback):
         due = self.every_n_steps > 0 and trainer.global_step % self.every_n_steps == 0
         if not due or len(losses) < 2 or not shared:  # type: ignore[arg-type]
             return
-        found = cosines(gramian(task_gradients(losses, shared)))  # type: ignore[arg-type]
+        with pl_module.balance.ungated():  # type: ignore[operator,union-attr]
+            found = cosines(gramian(task_gradients(losses, shared)))  # type: ignore[arg-type]
         names = list(losses)  # type: ignore[arg-type]
         for row, first in enumerate(names):
             for column in range(row + 1, len(names)):

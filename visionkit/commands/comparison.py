@@ -6,13 +6,14 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from visionkit.commands.delta import delta_m
+from visionkit.commands.delta import Scores, baseline, delta_m, remarks
 from visionkit.commands.records import Record
 from visionkit.errors import ConfigError, nearest
 
 Value = str | float | int | None
 _PRIVATE = {"run", "resume", "logger", "workers", "test", "export", "onnx"}
 """Settings that say nothing of the model or of its training."""
+_UNSCORED = "no scores.json, so it is the single run of no task"
 
 
 @dataclass(frozen=True)
@@ -67,14 +68,19 @@ def compare(
         sort: key of the column that gives the order: best or least first, runs without a value last.
 
     Raises:
-        ConfigError: C67 there is no such metric or column.
+        ConfigError: C67 there is no such metric or column, C238 two singles of one task.
     """
     chosen = _metrics(records, wanted)
     names = Column("run", "run", [str(record.folder) for record in records], numeric=False)
-    gains = _gains(records, singles) if singles else []
+    alone = baseline((str(single.folder), single.scores) for single in singles)
+    gains = _gains(records, alone) if singles else []
     facts = [*_differences(records), *_figures(records, chosen), *gains, *_costs(records)]
     columns = [names, *facts]
-    notes = [f"{record.folder}: {'; '.join(lacks)}" for record in records if (lacks := list(_lacks(record, chosen)))]
+    said = {record.folder: list(_lacks(record, chosen)) for record in records}
+    for record in records if singles else ():
+        said[record.folder] += remarks(record.scores, alone)
+    notes = [f"{folder}: {'; '.join(own)}" for folder, own in said.items() if own]
+    notes += [f"{single.folder}: {_UNSCORED} ({_evaluated(single)})" for single in singles if not single.scores]
     return Comparison(columns if sort is None else _sorted(columns, sort), notes)
 
 
@@ -121,10 +127,9 @@ def _figures(records: Sequence[Record], chosen: Sequence[tuple[str, str]]) -> li
     return columns
 
 
-def _gains(records: Sequence[Record], singles: Sequence[Record]) -> list[Column]:
+def _gains(records: Sequence[Record], singles: Scores) -> list[Column]:
     """Delta-m in percent, with the bounds of its interval."""
-    baseline = {task: own for record in singles for task, own in record.scores.items()}
-    found = [delta_m(record.scores, baseline) for record in records]
+    found = [delta_m(record.scores, singles) for record in records]
     texts: list[Value] = [None if gain is None else gain.text() for gain in found]
     numbers = {
         "delta_m": [None if gain is None else gain.percent for gain in found],
@@ -200,7 +205,7 @@ def _lacks(record: Record, chosen: Sequence[tuple[str, str]]) -> Iterable[str]:
     if record.costs.get("earlier_runs"):
         yield "peak memory can hold what earlier runs of the same process freed"
     if not record.evaluation:
-        yield f"no test metrics (visionkit evaluate run={record.folder})"
+        yield f"no test metrics ({_evaluated(record)})"
         return
     tasks = record.evaluation.get("metrics", {})
     yield from (f"no task {task}" for task in dict.fromkeys(task for task, _ in chosen) if task not in tasks)
@@ -210,6 +215,10 @@ def _lacks(record: Record, chosen: Sequence[tuple[str, str]]) -> Iterable[str]:
         yield f"figures of {record.evaluation.get('checkpoint')}, not of the best weights"
     if record.evaluation.get("changes"):
         yield f"evaluated with {' '.join(map(str, record.evaluation['changes']))}"
+
+
+def _evaluated(record: Record) -> str:
+    return f"visionkit evaluate run={record.folder}"
 
 
 def _sorted(columns: list[Column], sort: str) -> list[Column]:

@@ -32,7 +32,7 @@ class FinTabNet(TableFiles):
         margin_pt: of the page around the table, in points.
         pages: name of the folder of rendered pages.
         tokens: JSON file of the tokens (``labels.TableTokens``); None collects those of the training split.
-        fill: tables that are no rectangles become some, as OTSL needs.
+        fill: training tables that are no rectangles become some, as OTSL needs.
 
     Raises:
         ConfigError: C52 unknown split, C206 no file of tokens, C209 a resolution that is none.
@@ -64,7 +64,7 @@ class FinTabNet(TableFiles):
             raise DataError("D22", _file(places[0], split), "holds no tables", _FIX)
         given = read_labels(tokens) if tokens else None
         training = entries if split == "train" or given else _Entries.of(places[0], "train", pages, dpi, margin_pt)
-        super().__init__(entries, training, channels, given, fill=fill)
+        super().__init__(entries, training, channels, given, split=split, fill=fill)
 
 
 def _file(home: Path, split: str) -> Path:

@@ -34,7 +34,7 @@ class PubTabNet(TableFiles):
         channels: 3 for colour, 1 for grey.
         annotation: name of the file, needed only where there are several.
         tokens: JSON file of the tokens (``labels.TableTokens``); None collects those of the training split.
-        fill: tables that are no rectangles become some, as OTSL needs; else they stay as they are.
+        fill: training tables that are no rectangles become some, as OTSL needs; all others stay as they are.
         limits: of the training split; None trains on all.
 
     Raises:
@@ -68,7 +68,7 @@ class PubTabNet(TableFiles):
         if limits is not None and (split == "train" or not given):
             training = limits.within(training)
         chosen = training if split == "train" else entries
-        super().__init__(chosen, training, channels, given, _doubts(index), fill)
+        super().__init__(chosen, training, channels, given, _doubts(index), split, fill)
 
 
 def _home(root: Path, annotation: str | None) -> tuple[Path, Path]:

@@ -47,7 +47,9 @@ class TableFiles:
         channels: 1 or 3.
         tokens: the tokens of structure and content; None collects those of ``training``, which reads all of it.
         doubts: what the listing found strange without losing a sample.
-        fill: tables that are no rectangles become some (``text.table_fill``).
+        split: of the entries; ``train`` alone is filled.
+        fill: tables to learn from that are no rectangles become some (``text.table_fill``). Those of other splits stay
+            as they were published, for they are the truth that metrics compare with.
     """
 
     def __init__(
@@ -57,9 +59,10 @@ class TableFiles:
         channels: int = 3,
         tokens: TableTokens | None = None,
         doubts: Iterable[Finding] = (),
+        split: str = "train",
         fill: bool = False,
     ) -> None:
-        self.channels, self.fill = channels, fill
+        self.channels, self.split, self.fill = channels, split, fill
         self._entries, self._training, self._tokens, self._doubts = entries, training, tokens, tuple(doubts)
 
     @cached_property
@@ -93,7 +96,7 @@ class TableFiles:
         except DataError as error:
             errors.append(error)
         try:
-            sample["table"] = self._table(entry)
+            sample["table"] = self._table(entry, self.fill and self.split == "train")
         except DataError as error:
             errors.append(error)
         if not errors and entry.cut is not None:
@@ -106,9 +109,10 @@ class TableFiles:
         """What the listing found strange without losing a sample."""
         return list(self._doubts)
 
-    def _table(self, entry: TableEntry) -> Table:
+    @staticmethod
+    def _table(entry: TableEntry, fill: bool) -> Table:
         table = entry.read() if entry.read is not None else Table((), ())
-        if not self.fill:
+        if not fill:
             return table
         try:
             return filled(table)
@@ -119,7 +123,7 @@ class TableFiles:
         for entry in self._training:
             if entry.read is not None and entry.fault is None:
                 try:
-                    table = self._table(entry)
+                    table = self._table(entry, self.fill)
                 except DataError:
                     continue  # raised when the sample is read
                 yield table

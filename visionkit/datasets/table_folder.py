@@ -1,6 +1,7 @@
 """The user's own pictures of tables with HTML files."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from visionkit.datasets.pairs import SPLITS, Pair
 from visionkit.datasets.table_files import TableEntry, TableFiles
 from visionkit.errors import ConfigError, DataError, nearest
 from visionkit.labels import Table
-from visionkit.text.table_html import parse_table
+from visionkit.text.table_html import as_shown, parse_table
 
 _ENDINGS = (".html", ".htm")
 _MAX_BYTES = 2**26
@@ -30,7 +31,7 @@ class TableFolder(TableFiles):
         images, tables: names of the two folders.
         fractions: shares of train, val and test where there are no split folders.
         tokens: JSON file of the tokens (``labels.TableTokens``); None collects those of the training split.
-        fill: tables that are no rectangles become some, as OTSL needs.
+        fill: training tables that are no rectangles become some, as OTSL needs.
 
     Raises:
         ConfigError: C52 unknown split, C53 fractions that are none, C206 no file of tokens.
@@ -58,11 +59,11 @@ class TableFolder(TableFiles):
         given, found = read_labels(tokens) if tokens else None, listed(split)
         training = found.pairs if split == "train" or given else listed("train").pairs
         entries, learnt = ([_entry(pair) for pair in pairs] for pairs in (found.pairs, training))
-        super().__init__(entries, learnt, channels, given, found.doubts, fill)
+        super().__init__(entries, learnt, channels, given, found.doubts, split, fill)
 
 
 def read_html(path: Path) -> Table:
-    """The first table of a file in UTF-8.
+    """The first table of a file in UTF-8, white space as a browser shows it.
 
     Raises:
         DataError: D10 missing, D11 unreadable, D12 empty, D137 cells in a wrong order, D144 no text, or no table in it.
@@ -80,7 +81,8 @@ def read_html(path: Path) -> Table:
         raise DataError("D144", path, "holds no table", "put the table of the picture there, from <table> to </table>")
     table = parse_table(text)
     check_table(table, str(path))
-    return table
+    # Files made by hand are indented; PubTabNet's own are not, and there every space is the annotators'.
+    return Table(table.structure, tuple(replace(cell, tokens=as_shown(cell.tokens)) for cell in table.cells))
 
 
 def _entry(pair: Pair) -> TableEntry:

@@ -1,6 +1,7 @@
 """Weights of losses that change while a network learns: by uncertainty, by the pace of learning, by gradient norms."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -14,12 +15,13 @@ from visionkit.multitask.gradients import averaged, task_gradients
 class Uncertainty(Balance):
     """Learns a variance of each task's loss (Kendall et al. 2018): ``sum exp(-s) L / 2 + s / 2``, s = log variance.
 
-    Where the losses stand still, each variance becomes its loss.
+    Where the losses stand still, each variance becomes its loss. Each is a parameter of its own: one without a gradient
+    stands still, while in a common vector an optimizer's momentum would move it.
     """
 
     def __init__(self, tasks: Sequence[str]) -> None:
         super().__init__(tasks)
-        self.log_variance = nn.Parameter(torch.zeros(len(self.names)))
+        self.log_variance = nn.ParameterList(torch.zeros(()) for _ in self.names)
 
     def total(self, sums: Sums, shared: Sequence[nn.Parameter]) -> Float[Tensor, ""]:
         """Only the tasks of this step, so that those which are absent keep their variance."""
@@ -28,7 +30,8 @@ class Uncertainty(Balance):
 
     def weights_now(self) -> dict[str, float]:
         """``exp(-s) / 2``."""
-        return dict(zip(self.names, (torch.exp(-self.log_variance.detach()) / 2).tolist(), strict=True))
+        log_variance = torch.stack([value.detach() for value in self.log_variance])
+        return dict(zip(self.names, (torch.exp(-log_variance) / 2).tolist(), strict=True))
 
 
 class DynamicAverage(Balance):
@@ -93,6 +96,7 @@ class GradNorm(Balance):
         lr: rate of the weights; 0.025 in the paper.
     """
 
+    compares: ClassVar[bool] = True
     weights: Tensor
     first: Tensor
 

@@ -1,9 +1,10 @@
 """Gradient methods: the encoder follows a combination of the tasks' gradients that harms none of them too much."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -30,6 +31,8 @@ class Aggregated(Balance):
         weighting: called with the number of tasks of a step, gives a Weighting.
     """
 
+    compares: ClassVar[bool] = True
+
     def __init__(self, tasks: Sequence[str], weighting: Callable[[int], Weighting]) -> None:
         super().__init__(tasks)
         self.weighting = weighting
@@ -50,6 +53,18 @@ class Aggregated(Balance):
                 for task, weight in zip(sums, weights.tolist(), strict=True):
                     self.gates[task].weight = weight
         return super().total(sums, shared)
+
+    @contextmanager
+    def ungated(self) -> Iterator[None]:
+        """Within it every gate lets gradients through as they are."""
+        weights = self.weights_now()
+        for gate in self.gates.values():
+            gate.weight = 1.0
+        try:
+            yield
+        finally:
+            for name, weight in weights.items():
+                self.gates[name].weight = weight
 
     def weights_now(self) -> dict[str, float]:
         """Those of the last step."""

@@ -1,6 +1,9 @@
 """Balancing the losses of several tasks: from named terms to the one number that is minimised."""
 
-from collections.abc import Collection, Mapping, Sequence
+import sys
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -13,6 +16,7 @@ Terms = Mapping[str, Mapping[str, Float[Tensor, ""]]]
 """For each task of a step its loss terms by name."""
 Sums = dict[str, Float[Tensor, ""]]
 """For each task of a step its loss."""
+_STEPS_ALONE = 100
 
 
 class Balance(nn.Module):
@@ -22,9 +26,14 @@ class Balance(nn.Module):
         tasks: names of the tasks that there are; a step may carry only some of them.
     """
 
+    compares: ClassVar[bool] = False
+    """Whether it can do something only where a step has several tasks."""
+
     def __init__(self, tasks: Sequence[str]) -> None:
         super().__init__()
         self.names = tuple(tasks)
+        self._steps_alone: int | None = 0
+        """Steps of one task so far; None once there was one of several, or a warning."""
 
     def gate(self, task: str, features: Features) -> Features:
         """Features as a task is given them: the place at which its gradient can be weighted."""
@@ -38,18 +47,39 @@ class Balance(nn.Module):
             shared: parameters that all tasks use, for what looks at gradients.
         """
         sums = {task: torch.stack(list(named.values())).sum() for task, named in terms.items() if named}
+        if self.compares:
+            self._warn_alone(len(sums))
         return (self.total(sums, shared) if sums else torch.zeros(())), sums
 
     def total(self, sums: Sums, shared: Sequence[nn.Parameter]) -> Float[Tensor, ""]:
         """The number to minimise, from the losses of at least one task."""
         return torch.stack(list(sums.values())).sum()
 
+    @contextmanager
+    def ungated(self) -> Iterator[None]:
+        """Within it no gate weights a gradient: those that are taken there are the tasks' own."""
+        yield
+
     def end_epoch(self) -> None:
-        """Told at the end of every training epoch."""
+        """Told after the last step of every training epoch, before its checkpoint is written."""
 
     def weights_now(self) -> dict[str, float]:
         """Weight of each task's loss at this moment, to be logged; empty where the weights never change."""
         return {}
+
+    def _warn_alone(self, tasks: int) -> None:
+        """Says once that nothing is balanced, as with a mixture that gives one task a step."""
+        if self._steps_alone is None or not tasks:
+            return
+        self._steps_alone = None if tasks > 1 else self._steps_alone + 1
+        if self._steps_alone != _STEPS_ALONE:
+            return
+        self._steps_alone = None
+        distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+        if not distributed or torch.distributed.get_rank() == 0:
+            what = f"{type(self).__name__} compares the tasks of a step, but none of {_STEPS_ALONE} steps had two"
+            fix = "take mixture=each, or balance=fixed, uncertainty or dwa"
+            print(f"visionkit: warning: balance: {what}, so it changes nothing; {fix}", file=sys.stderr)
 
 
 class Fixed(Balance):

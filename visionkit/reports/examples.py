@@ -1,7 +1,7 @@
 """The examples that say most about a model: those with the worst, the median and the best scores."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -103,12 +103,16 @@ class ExampleCollector(Callback):
         if trainer.state.fn == "validate":
             self.on_test_epoch_end(trainer, pl_module)
 
-    def scores(self) -> dict[str, dict[str, float]]:
-        """The score of every sample, by task and key; scores that are undefined are left out."""
-        return {
-            name: {one.key: one.score for one in sorted(scored) if not math.isnan(one.score)}
-            for name, scored in self._scored.items()
-        }
+    def scores(self, sources: Sequence[str]) -> dict[str, dict[str, float]]:
+        """The score of every sample, by task and key; scores that are undefined are left out.
+
+        Where a task has several of the sources, a key is ``<source>/<key>``, for they may have keys in common. A task
+        of one source keeps plain keys: runs that name their sources otherwise still have the same samples.
+
+        Args:
+            sources: names in the order of the dataloaders.
+        """
+        return {name: dict(_named(scored, sources)) for name, scored in self._scored.items()}
 
     def chosen(self, examples: Mapping[str, Examples], count: int = 3) -> dict[str, list[Example]]:
         """The ``count`` worst, median and best samples of every task, none of them twice.
@@ -152,6 +156,13 @@ def _draw(network: Network, name: str, sample: Sample, collate: Callable[[list[S
     network.train(training)
     task: Any = network.tasks[name]
     return task.draw(sample, prediction)
+
+
+def _named(scored: list[_Scored], sources: Sequence[str]) -> Iterator[tuple[str, float]]:
+    several = len({one.source for one in scored}) > 1
+    for one in sorted(scored):
+        if not math.isnan(one.score):
+            yield f"{sources[one.source]}/{one.key}" if several else one.key, one.score
 
 
 def _choose(scores: list[_Scored], count: int) -> list[tuple[str, _Scored]]:

@@ -11,6 +11,7 @@ from visionkit.errors import ConfigError
 from visionkit.labels import Cell, Table, TableTokens
 from visionkit.losses.tables import centred
 from visionkit.text.batches import filled_up, trimmed
+from visionkit.text.table_fill import filled
 from visionkit.text.table_grid import TableFault
 from visionkit.text.table_html import plain_text
 from visionkit.text.table_tokens import Moves, StructureCode
@@ -144,6 +145,18 @@ class TableWriter:
     @staticmethod
     def _framed(ids: Ids, tokens: Sequence[str], longest: int) -> list[int]:
         return [ids.begin, *[*ids.encode(tokens), ids.end][:longest]]
+
+
+def expressible(table: Table, code: StructureCode) -> Table:
+    """The table if the code can express it; else filled up to a rectangle, and without rows where that fails too."""
+    try:
+        code.encode(table.structure)
+    except TableFault:
+        try:
+            return filled(table)
+        except TableFault:
+            return Table((), ())
+    return table
 
 
 def balanced(tokens: Iterable[str]) -> tuple[str, ...]:

@@ -14,11 +14,11 @@ from visionkit.labels import TableTokens
 from visionkit.layers.grid_memory import Memory
 from visionkit.losses.sequence import token_cross_entropy
 from visionkit.losses.tables import Stages, attention_loss, box_loss, filled_cross_entropy
-from visionkit.metrics.teds.teds import scores
+from visionkit.metrics.teds.metric import Teds
 from visionkit.tasks import table_panels
 from visionkit.tasks.options import check_monitor
 from visionkit.tasks.table_decoding import Generate, TableDecoding
-from visionkit.tasks.table_targets import TableTargets, TableWriter, drawn
+from visionkit.tasks.table_targets import TableTargets, TableWriter, drawn, expressible
 from visionkit.text.batches import by_length, from_code_points, to_code_points, trimmed
 from visionkit.text.table_html import table_html
 from visionkit.text.table_tokens import StructureCode
@@ -46,9 +46,9 @@ class TableRecognition(nn.Module):
             all, as it will when there is no truth.
         monitor: metric that checkpoints are compared by.
 
-    Raises ConfigError: C210 the dataset has no tables, C211 a table that the code cannot express, C212 the monitored
-    metric does not exist, C213 a length below 2, C215 an unknown weight, C216 a weight of
-    attention for a structure decoder that does not say how it attends, C228 a share that is none.
+    Raises ConfigError: C210 the dataset has no tables, C211 a training table that the code cannot express, C212 the
+    monitored metric does not exist, C213 a length below 2, C215 an unknown weight, C216 a weight of attention for a
+    structure decoder that does not say how it attends, C228 a share that is none.
     """
 
     target: ClassVar[str] = "table"
@@ -104,10 +104,14 @@ class TableRecognition(nn.Module):
         return self.decoder(features)
 
     def loss(self, features: Features, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        """Cross entropy of the structure's tokens and of the cells', weighted by the stage; boxes; filled cells."""
+        """Cross entropy of the structure's tokens and of the cells', weighted by the stage; boxes; filled cells.
+
+        In evaluation, where nothing is learnt from it, a table that the code cannot express is ``expressible`` first.
+        """
         seen = self.decoder(features)
         covered = self.decoder.covered(seen)
-        targets = self.writer.targets(batch["table"], batch["key"], covered, seen.device)
+        tables = batch["table"] if self.training else [expressible(table, self.writer.code) for table in batch["table"]]
+        targets = self.writer.targets(tables, batch["key"], covered, seen.device)
         memory = self.decoder.memory(seen, _real(batch))
         outputs, attention = self.decoder.trace(_taught(targets.structure, self.writer.structure.end), memory)
         told, boxes, filled = self.decoder.foretold(outputs, targets.opens, memory)
@@ -150,10 +154,10 @@ class TableRecognition(nn.Module):
         self.metrics.update(from_code_points(prediction["table"]), [table_html(table) for table in batch["table"]])
 
     def scores(self, prediction: Prediction, batch: Batch) -> list[float]:
-        """TEDS of each table; 0 for one that is too large to compare."""
+        """TEDS of each table as the metric has it; NaN for one that it leaves out."""
+        teds = next((metric for metric in self.metrics.values() if isinstance(metric, Teds)), None) or Teds()
         truths = [table_html(table) for table in batch["table"]]
-        found = scores(from_code_points(prediction["table"]), truths)
-        return [0.0 if result.refused else result.teds for result in found]
+        return [result.teds for result in teds.scores(from_code_points(prediction["table"]), truths)]
 
     def draw(self, sample: Sample, prediction: Prediction | None = None) -> UInt8[np.ndarray, "h w 3"]:
         """The picture with the cells' boxes, the table that was read and the true one, as far as they are there."""

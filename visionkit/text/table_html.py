@@ -16,6 +16,7 @@ INLINE = frozenset(
     | {"underline", "overline", "smallcaps"}
 )
 """Tags that a cell's content may hold; of others the text alone is read, and as text they are escaped."""
+_SPACE = " \t\n\r\f"
 _TAG = re.compile(rf"</?(?:{'|'.join(sorted(INLINE))})>")
 
 
@@ -43,6 +44,28 @@ def content_html(tokens: Sequence[str]) -> str:
 def plain_text(tokens: Sequence[str]) -> str:
     """Content of a cell without its inline tags."""
     return "".join(token for token in tokens if not _TAG.fullmatch(token))
+
+
+def as_shown(tokens: Sequence[str]) -> tuple[str, ...]:
+    """Content with white space as a browser shows it: runs are one space, also across inline tags, none at the ends.
+
+    Non-breaking spaces stay, but a cell that holds nothing else, or only tags, is empty.
+    """
+    if not plain_text(tokens).strip(f"{_SPACE}\N{NO-BREAK SPACE}"):
+        return ()
+    shown: list[str] = []
+    last = None  # where the white space stands that text may follow
+    after_text = False
+    for token in tokens:
+        if token in _SPACE:
+            if after_text:
+                last, after_text = len(shown), False
+                shown.append(" ")
+            continue
+        if not _TAG.fullmatch(token):
+            last, after_text = None, True
+        shown.append(token)
+    return tuple(shown if last is None else shown[:last] + shown[last + 1 :])
 
 
 def parse_table(text: str) -> Table:

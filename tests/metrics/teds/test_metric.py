@@ -5,6 +5,7 @@ import logging
 import pytest
 import torch
 
+from visionkit.metrics.teds import metric as module
 from visionkit.metrics.teds.metric import Teds, teds_metrics
 from visionkit.metrics.teds.teds import Limits, teds
 
@@ -57,3 +58,19 @@ def test_what_is_left_out_is_counted_and_told(caplog) -> None:
     assert metric.compute()["teds"] == 1
     metric.reset()
     assert metric.compute()["tables_unscored"] == 0
+
+
+def test_scores_are_those_of_the_metric_and_computed_once(monkeypatch) -> None:
+    calls, compute = [], module.scores
+    monkeypatch.setattr(module, "scores", lambda *given: calls.append(given) or compute(*given))
+    metric = Teds(ignore=["b"], limits=Limits(nodes=5))
+    large = page("<tr>" + "<td>a</td>" * 9 + "</tr>")
+    pages = [page("<tr><td><b>a</b></td></tr>"), large]
+    metric.update(pages, [SIMPLE, large])
+    bold, refused = metric.scores(pages, [SIMPLE, large])
+    assert bold.teds == 1  # not so where b counts
+    assert teds(pages[0], SIMPLE) < 1
+    assert refused.refused
+    assert len(calls) == 1
+    assert metric.scores([OTHER], [SIMPLE])[0].teds == teds(OTHER, SIMPLE)
+    assert len(calls) == 2

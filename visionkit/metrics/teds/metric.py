@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
-from visionkit.metrics.teds.teds import Limits, scores
+from visionkit.metrics.teds.teds import Limits, Score, scores
 
 _log = logging.getLogger(__name__)
 
@@ -37,13 +37,14 @@ class Teds(Metric):
     def __init__(self, ignore: Collection[str] = (), limits: Limits | None = None, workers: int = 0) -> None:
         super().__init__()
         self.ignore, self.limits, self.workers = tuple(ignore), limits or Limits(), workers
+        self._last: tuple[tuple[tuple[str, ...], ...], list[Score]] | None = None
         self.add_state("sums", torch.zeros(2, 2, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("counts", torch.zeros(2, dtype=torch.int64), dist_reduce_fx="sum")
         self.add_state("unscored", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, prediction: Sequence[str], target: Sequence[str]) -> None:
         """Adds tables, both as pages of HTML."""
-        for result in scores(prediction, target, self.ignore, self.limits, self.workers):
+        for result in self.scores(prediction, target):
             if result.refused:
                 self.unscored += 1
                 _log.warning("a table is left out of TEDS: %s", result.refused)
@@ -51,6 +52,13 @@ class Teds(Metric):
             kind = int(result.complex)
             self.sums[kind] += torch.tensor(result[:2], dtype=torch.float64, device=self.sums.device)
             self.counts[kind] += 1
+
+    def scores(self, prediction: Sequence[str], target: Sequence[str]) -> list[Score]:
+        """The score of each pair; of the last pairs they are kept, because a report asks for those again."""
+        pairs = (tuple(prediction), tuple(target))
+        if self._last is None or self._last[0] != pairs:
+            self._last = pairs, scores(prediction, target, self.ignore, self.limits, self.workers)
+        return self._last[1]
 
     def compute(self) -> dict[str, Tensor]:
         """The figures, by name."""
