@@ -5,8 +5,8 @@ asks for, and padded to a multiple of 64 pixels as training batches are (dataset
 
 oneDNN compiles kernels for every shape that it meets and keeps some for the next time. The steps are those of
 experiment=handwriting/crnn_iam in bf16: 16 lines, 48 pixels high, of one width among 120, in any order. All widths are
-met once before the clock runs. The ways take turns, each in a process of its own, since the number counts from the first
-kernel on.
+met once before the clock runs. The ways take turns, each in a process of its own, since the number counts from the
+first kernel on.
 
 Fails when the median ratio of the first way to the last is below the promised one.
 """
