@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from visionkit.checkpoint import write_atomically
 from visionkit.config import build
 from visionkit.datamodule import DataModule
 from visionkit.datasets.collate import collate
+from visionkit.datasets.examples import Examples
+from visionkit.errors import DataError
 from visionkit.loggers.jsonl import read_history
 from visionkit.module import VisionModule
 from visionkit.reports.examples import ExampleCollector, draw_examples
@@ -75,14 +78,26 @@ def against_baselines(
     if not baselines:
         return []
 
-    def samples(of: str) -> Iterator[Sample]:
-        for examples in datamodule.examples(of).values():
-            yield from (examples[index] for index in range(len(examples)))
-
     module.cpu()
+    samples = partial(as_evaluated, datamodule)
     compared = gains(module.tasks, baselines, module.results.get(split, {}), samples, split, collate)
     write_json(folder / "evaluation" / split / "baselines.json", [asdict(gain) for gain in compared])
     return compared
+
+
+def as_evaluated(datamodule: DataModule, split: str) -> Iterator[Sample]:
+    """The samples of a split, source by source, never augmented: who learns from crops counts too little.
+
+    Raises the DataError of a sample that cannot be read, unless its source skips such samples.
+    """
+    for source in datamodule.sources.values():
+        examples = Examples(source.split(split), source.prepare, seed=datamodule.seed, on_bad=source.on_bad)
+        for index in range(len(examples)):
+            sample = examples.fetch(0, index)
+            if isinstance(sample, DataError):
+                raise sample
+            if sample is not None:
+                yield sample
 
 
 def report_on(

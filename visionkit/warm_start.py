@@ -29,7 +29,7 @@ def start_from(network: nn.Module, place: str | Path) -> str:
     if len(anew) == len(weights):
         fix = "choose the encoder and tasks that it was trained with (an encoder alone: encoder.weights=)"
         raise ConfigError("C94", f"start_from={place}", "not one weight fits this network", fix)
-    network.load_state_dict(state | fitting)
+    network.load_state_dict(fitting, strict=False)  # only what was found: some parts ask what they were given
     begun = f"starts from {place}: {len(weights) - len(anew)} of {len(weights)} weights"
     named = ", ".join(anew[:_NAMED]) + (", ..." if anew[_NAMED:] else "")
     return f"{begun}; new: {named}" if anew else begun

@@ -9,7 +9,8 @@ IMAGE = torch.zeros(3, 4, 6, dtype=torch.uint8)
 
 def test_the_mean_count_is_spread_over_every_picture() -> None:
     baseline = MeanCount()
-    baseline.fit([{"points": torch.zeros(n, 2)} for n in (1, 4, 10)])
+    outside = torch.tensor([[7.0, 1.0], [1.0, -1.0]])
+    baseline.fit([{"image": IMAGE, "points": torch.cat([torch.zeros(n, 2), outside])} for n in (1, 4, 10)])
     density = baseline.predict({"image": IMAGE})["density"]
     assert density.shape == (1, 4, 6)
     torch.testing.assert_close(density.sum(), torch.tensor(5.0))

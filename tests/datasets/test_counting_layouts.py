@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import torch
 from dataset_trees import picture
+from omegaconf import OmegaConf
 from PIL import Image
 from scipy.io import savemat
 
+from visionkit.bundle.safety import known_targets, targets
+from visionkit.config import build, compose
 from visionkit.datasets.check import check
 from visionkit.datasets.points_folder import PointsFolder
 from visionkit.datasets.shanghaitech import ShanghaiTech
@@ -16,6 +19,7 @@ from visionkit.datasets.trancos import TRANCOS
 from visionkit.datasets.ucf_cc_50 import UCFCC50
 from visionkit.datasets.ucf_qnrf import UCFQNRF
 from visionkit.errors import ConfigError, DataError
+from visionkit.prediction.pictures import Pictures
 
 
 def heads(number, size=(12, 16)):
@@ -107,11 +111,23 @@ def test_ucf_qnrf(tmp_path):
     check_samples(UCFQNRF(tmp_path, "test"), 3)
     parts = [UCFQNRF(tmp_path, split, val_share=0.5) for split in ("train", "val")]
     assert sum(map(len, parts)) == 6
-    small = UCFQNRF(tmp_path, "test", shorter_px=6)[2]
-    assert small["image"].shape == (3, 6, 8)
-    np.testing.assert_allclose(small["points"].numpy(), heads(2) / 2, rtol=1e-6)
     with pytest.raises(DataError, match="D20"):
         UCFQNRF(tmp_path / "none", "test")
+
+
+def test_a_picture_is_predicted_at_the_size_at_which_it_is_evaluated(tmp_path):
+    for folder in ("Train", "Test"):
+        write_picture(tmp_path / folder / "img_0002.png", 2)
+        savemat(tmp_path / folder / "img_0002_ann.mat", {"annPoints": heads(2)})
+    overrides = ["dataset=ucf_qnrf", f"dataset.root={tmp_path}", "dataset.prepare.shorter_side.most=6"]
+    cfg = compose("train", overrides).dataset
+    evaluated = build(cfg).examples("test")[0]
+    assert evaluated["image"].shape == (3, 6, 8)
+    np.testing.assert_allclose(evaluated["points"].numpy(), heads(2) / 2, rtol=1e-6)
+    steps = [OmegaConf.to_container(step, resolve=True) for step in cfg.prepare.values()]
+    assert targets(steps) <= known_targets()
+    (item,) = Pictures({"channels": 3, "size": None, "prepare": steps}).find(tmp_path / "Test")
+    assert torch.equal(item.open().given, evaluated["image"])
 
 
 def test_ucf_cc_50_has_five_folds(tmp_path):

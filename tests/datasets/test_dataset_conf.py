@@ -3,16 +3,20 @@
 import pickle
 from functools import cache
 from inspect import signature
+from itertools import compress
 
 import numpy as np
 import pytest
 import torch
-from hydra.utils import get_method
+from hydra.utils import get_method, get_object
 from omegaconf import DictConfig, OmegaConf
 
 from visionkit.config import build, compose, options
 from visionkit.datamodule import Source
+from visionkit.datasets.points import PointPairs
+from visionkit.datasets.synthetic_crowds import Crowds
 from visionkit.layers.points import inside
+from visionkit.layers.valid import real_size
 
 SIZES = {2: ((96, 96), (360, 480), (33, 700)), 3: ((40, 40, 40), (5, 90, 200), (1, 2, 3))}
 """As large as a crop, larger, and smaller along an axis."""
@@ -53,7 +57,8 @@ def test_augmentation(name, channels):
             sample["image"] = sample["image"].float()
         else:
             sample["edges"] = torch.from_numpy(rng.integers(-1, 2, (5, *size), dtype=np.int8))
-            if "text" not in cfg.layout and "prepare" not in cfg:  # nothing is counted in lines of text
+            of_lines = "text" in cfg.layout or "shorter_side" not in (cfg.get("prepare", ["shorter_side"]) or [])
+            if not of_lines:  # in which nothing is counted
                 sample["points"] = torch.from_numpy(rng.random((9, 2), dtype=np.float32) * np.float32(size[::-1]))
         result = augment(sample, rng)
         assert result["image"].shape == (channels, *result["mask"].shape)
@@ -62,6 +67,39 @@ def test_augmentation(name, channels):
             assert result["edges"].shape == (5, *result["mask"].shape)
             assert (result["edges"][:, ~result["valid"]] == -1).all()
             assert inside(result.get("points", torch.zeros(0, 2)), result["mask"].shape).all()
+
+
+def sources_with_points(override):
+    dataset = compose("train", [override]).dataset
+    sources = dataset.sources.values() if "sources" in dataset else [dataset]
+    layouts = [get_object(source.layout._target_) for source in sources]
+    counts = [isinstance(layout, type) and issubclass(layout, (PointPairs, Crowds)) for layout in layouts]
+    return list(compress(sources, counts))
+
+
+COUNTED = [f"dataset={name}" for name in options("dataset")]
+COUNTED += [f"experiment={name}" for name in options("experiment") if name.startswith(("counting/", "multitask/"))]
+
+
+def test_there_are_datasets_in_which_something_is_counted():
+    assert sum(bool(sources_with_points(override)) for override in COUNTED) >= 9
+
+
+@pytest.mark.parametrize("override", COUNTED)
+def test_where_something_is_counted_padding_lies_at_the_end(override):
+    for source in sources_with_points(override):
+        for number in range(4):
+            rng = np.random.default_rng(number)
+            sample = {
+                "key": "a",
+                "image": torch.zeros(3, 20, 30, dtype=torch.uint8),
+                "points": torch.tensor([[15.0, 10.0]]),
+                "valid": torch.ones(20, 30, dtype=torch.bool),
+            }
+            for augment in build(source).augment:
+                sample = augment(sample, rng)
+            height, width = real_size(sample["valid"])
+            assert sample["valid"][:height, :width].all()
 
 
 @pytest.mark.parametrize("name", options("dataset"))

@@ -16,6 +16,7 @@ from visionkit.layers.latent import Posterior
 from visionkit.losses.autoencoder import Likelihood
 from visionkit.network import Network
 from visionkit.tasks.edge_autoencoder import EdgeAutoencoding
+from visionkit.warm_start import start_from
 
 SMALL = {"width": 8, "multipliers": (1, 2), "blocks": 1, "latent_channels": 2}
 
@@ -93,6 +94,25 @@ def test_without_weights_it_is_filled_later(tmp_path):
     assert empty.trained
     (tmp_path / "both.safetensors").write_bytes(weights.pack(full.state_dict()))
     assert torch.equal(whole(tmp_path / "both.safetensors").decoder.layers[0].weight, full.decoder.layers[0].weight)
+
+
+@pytest.mark.parametrize("given", ["head alone", "one is missing", "one has another shape", "all"])
+def test_it_is_trained_only_where_every_tensor_of_its_own_was_found(tmp_path, given):
+    old, new = (torch.nn.ModuleDict({"head": torch.nn.Linear(2, 3), "both": whole()}) for _ in range(2))
+    state = old.state_dict()
+    last = list(state)[-1]
+    if given == "head alone":
+        state = {name: value for name, value in state.items() if name.startswith("head.")}
+    if given == "one is missing":
+        del state[last]
+    if given == "one has another shape":
+        state[last] = torch.zeros(7)
+    (tmp_path / "model.safetensors").write_bytes(weights.pack(state))
+    start_from(new, tmp_path)
+    assert new["both"].trained == (given == "all")
+    assert torch.equal(new["head"].weight, old["head"].weight)
+    new["both"].load_state_dict({}, strict=False)
+    assert new["both"].trained == (given == "all")  # what is trained stays so
 
 
 def test_mistakes_are_named(tmp_path):

@@ -9,6 +9,7 @@ from visionkit.losses.density import Attention, LocalCounts, SquaredDensity
 from visionkit.losses.density_targets import Crowds, FixedKernel
 
 LOSSES = [SquaredDensity(), Attention(), LocalCounts(), BayesianLoss(), BayesianLoss(background=None)]
+LOSSES += [BayesianLoss(background_px=2048)]
 
 
 def crowds(points, sizes=((16, 20), (9, 11)), stride=(2, 2), grid=(8, 10)):
@@ -83,6 +84,21 @@ def test_bayesian_loss_without_points_is_the_whole_density(maps):
     empty = crowds([torch.zeros(0, 2), torch.zeros(0, 2)])
     want = (maps[0, 0].sum().abs() + maps[1, 0, :5, :6].sum().abs()) / 2
     torch.testing.assert_close(BayesianLoss()(maps, empty), want)
+
+
+@pytest.mark.parametrize(("options", "away"), [({"background_px": 40.0}, 40.0), ({"background": 0.5}, 8.0)])
+def test_the_background_is_as_far_away_as_was_said(options, away):
+    points, sigma = torch.tensor([[5.0, 6.0], [9.0, 9.0]]), 2.0
+    maps = torch.rand(1, 1, 8, 10, generator=torch.Generator().manual_seed(1))
+    counts = torch.zeros(3)
+    for row in range(8):
+        for column in range(10):
+            squares = ((points - torch.tensor([2.0 * column + 1, 2.0 * row + 1])) ** 2).sum(1)
+            squares = torch.cat([squares, (away - squares.min().sqrt()).square()[None]])
+            counts += maps[0, 0, row, column] * (-squares / (2 * sigma**2)).softmax(0)
+    shares = inclusion(points, (16, 20))
+    found = BayesianLoss(sigma_px=sigma, **options)(maps, crowds([points], [(16, 20)]))
+    torch.testing.assert_close(found, (shares - counts[:2]).abs().sum() + counts[2])
 
 
 def test_bayesian_loss_is_nothing_for_a_density_on_the_points():

@@ -124,11 +124,29 @@ def test_a_row_of_pixels_is_matched_to_itself() -> None:
     assert picture_f(row, (row > 0)[None].to(torch.int8), 0.0075) == 1.0
 
 
-def test_what_is_no_number_is_no_edge() -> None:
+def test_what_is_no_number_counts_and_is_drawn_as_no_edge() -> None:
     found, drawn = pictures()[0]
     broken, zero = found.clone(), found.clone()
     broken[5:9], zero[5:9] = torch.nan, 0.0
     assert (picture_counts(broken, drawn, 0.0075, 9) == picture_counts(zero, drawn, 0.0075, 9)).all()
+    assert (thin_edges(broken, 0.5) == thin_edges(zero, 0.5)).all()
+
+
+@pytest.mark.parametrize("pixels", [slice(None), slice(5, 6)])
+@pytest.mark.parametrize("drawn", [0, 1])
+def test_what_is_no_number_makes_every_figure_no_number(pixels, drawn) -> None:
+    broken = torch.zeros(16, 20)
+    broken[pixels] = torch.nan
+    chosen = [*pictures(), (broken, torch.full((1, 16, 20), drawn, dtype=torch.int8))]
+    metrics = protocol(Edges(), 9, crisp=True)
+    for name, value in figures_of(metrics, chosen).items():
+        if name.endswith("precision_recall"):
+            np.testing.assert_allclose(value[:, 0], np.arange(1, 10) / 10)
+            value = value[:, 1:]
+        assert value.isnan().all(), name
+    metrics.reset()
+    assert all(value.isfinite().all() for value in figures_of(metrics, pictures()).values())
+    assert np.isnan(picture_f(*chosen[-1], 0.0075))
 
 
 def test_thin_edges_are_what_is_counted() -> None:

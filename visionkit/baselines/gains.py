@@ -68,7 +68,7 @@ def gains(
         tasks: by name.
         baselines: by the name of their task.
         results: of the network, by task and metric.
-        samples: those of a split.
+        samples: those of a split as they are evaluated, also the training split without augmentation.
         split: what the network was evaluated on.
         collate: makes a batch of samples.
     """

@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 
 from visionkit.baselines.canny import Canny
+from visionkit.layers.points import inside
 from visionkit.text.batches import to_code_points
 from visionkit.types import Prediction, Sample
 
@@ -29,8 +30,8 @@ class MeanCount:
     count: float = 0.0
 
     def fit(self, samples: Iterable[Sample]) -> None:
-        """The mean number of points."""
-        counts = [len(sample["points"]) for sample in samples]
+        """The mean number of points inside the pictures, for no others are counted."""
+        counts = [int(inside(sample["points"], sample["image"].shape[1:]).sum()) for sample in samples]
         self.count = sum(counts) / max(1, len(counts))
 
     def predict(self, sample: Sample) -> Prediction:

@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 
-import numpy as np
 from jaxtyping import Float32
 from torch import Tensor
 
@@ -12,9 +11,7 @@ from visionkit.datasets.listing import Listing, Share
 from visionkit.datasets.matlab import read_variable
 from visionkit.datasets.pairs import SPLITS, Pair
 from visionkit.datasets.points import PointPairs, as_points
-from visionkit.datasets.transforms import Resize
 from visionkit.errors import ConfigError, DataError, nearest
-from visionkit.types import Sample
 
 _EXPECTED = "it should hold annPoints, x and y of each head"
 _INSIDE = ("", "UCF-QNRF_ECCV18", "UCF-QNRF")
@@ -30,7 +27,6 @@ class UCFQNRF(PointPairs):
         split: train, val or test.
         channels: 3 for colour, 1 for grey.
         val_share: of the pictures for training, set aside for validation.
-        shorter_px: pictures whose shorter side is longer are shrunk to it; None leaves them as they are.
 
     Raises:
         ConfigError: C52 unknown split, C53 a share that is none.
@@ -38,14 +34,7 @@ class UCFQNRF(PointPairs):
             ``read_image``) are raised when the sample is read.
     """
 
-    def __init__(
-        self,
-        root: str | Path,
-        split: str,
-        channels: int = 3,
-        val_share: float = 0.1,
-        shorter_px: int | None = 2048,
-    ) -> None:
+    def __init__(self, root: str | Path, split: str, channels: int = 3, val_share: float = 0.1) -> None:
         if split not in SPLITS:
             raise ConfigError("C52", "split", f"there is no split {split!r}", nearest(split, SPLITS))
         folder = "Test" if split == "test" else "Train"
@@ -58,16 +47,6 @@ class UCFQNRF(PointPairs):
         if not pairs:
             raise DataError("D22", home, "holds no images of this split", "set dataset.layout.val_share")
         super().__init__(pairs, read_annotations, channels=channels)
-        self.shorter_px = shorter_px
-
-    def examine(self, index: int) -> tuple[Sample, list[DataError]]:
-        """What can be read of a sample, and every fault of its files."""
-        sample, errors = super().examine(index)
-        if errors or self.shorter_px is None or min(sample["image"].shape[1:]) <= self.shorter_px:
-            return sample, errors
-        size = sample["image"].shape[1:]
-        smaller = [round(length * self.shorter_px / min(size)) for length in size]
-        return Resize(smaller)(sample, np.random.default_rng(0)), []
 
 
 def annotated(folder: Path) -> list[Pair]:

@@ -1,7 +1,7 @@
 """The decoding half of an autoencoder with a latent, and the trained whole as diffusion needs it."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +103,7 @@ class EdgeAutoencoder(nn.Module):
         self.trained = weights is not None
         if weights is not None:
             self._load(_weights_file(weights))
-        self.register_load_state_dict_post_hook(_filled)
+        self.register_load_state_dict_pre_hook(_filled)
         self.requires_grad_(False)
 
     @property
@@ -138,9 +138,10 @@ class EdgeAutoencoder(nn.Module):
         raise ConfigError("C158", file, what, fix)
 
 
-def _filled(autoencoder: EdgeAutoencoder, _: Any) -> None:
-    """Weights that come with a whole network are trained, too."""
-    autoencoder.trained = True
+def _filled(autoencoder: EdgeAutoencoder, state: Mapping[str, Any], prefix: str, *_: Any) -> None:
+    """Weights that come with a whole network are trained, too, if none of the autoencoder's own is missing."""
+    complete = all(prefix + name in state for name in autoencoder.state_dict())
+    autoencoder.trained = autoencoder.trained or complete
 
 
 def _half(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -12,7 +12,11 @@ from visionkit.types import Stride
 
 
 def real_size(valid: Bool[Tensor, "*space"]) -> tuple[int, ...]:
-    """Size before padding, which lies at the end of every axis; the whole size where nothing is valid."""
+    """Size before padding; the whole size where nothing is valid.
+
+    Assumes that padding lies at the end of every axis, on the right and below: padding before the picture, such as that
+    of a crop with ``pad_position: random``, is taken for a part of it.
+    """
     if not valid.any():
         return tuple(valid.shape)
     axes = (valid.movedim(axis, 0).reshape(length, -1).any(1) for axis, length in enumerate(valid.shape))

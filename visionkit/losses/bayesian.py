@@ -58,23 +58,33 @@ def expected_counts(
 class BayesianLoss(nn.Module):
     """Absolute difference between what falls to each point and the share of the point that the picture holds.
 
-    What falls to the background should be nothing; in a picture without points that is the whole density. Published
-    training knows each point's neighbours beyond the crop; here they are those inside it.
+    What falls to the background should be nothing; in a picture without points that is the whole density.
+
+    The loss sees what augmentation leaves, mostly a crop. Published training knows more: a point's neighbours beyond
+    the crop, and the shorter side of the whole picture, at which the background is.
 
     Args:
         weight: in the task's loss.
         sigma_px: deviation of the points.
-        background: distance of the background as a share of the picture's shorter side; None does without.
+        background: distance of the background as a share of the shorter side of what the loss sees.
+        background_px: this distance in pixels instead, about the shorter side of the data's whole pictures. Where both
+            are None there is no background.
         least: points of which the picture holds a smaller share are left out.
     """
 
     channels: ClassVar[int] = 1
 
     def __init__(
-        self, weight: float = 1.0, sigma_px: float = 8.0, background: float | None = 1.0, least: float = 0.3
+        self,
+        weight: float = 1.0,
+        sigma_px: float = 8.0,
+        background: float | None = 1.0,
+        least: float = 0.3,
+        background_px: float | None = None,
     ) -> None:
         super().__init__()
-        self.weight, self.sigma_px, self.background, self.least = weight, sigma_px, background, least
+        self.weight, self.sigma_px, self.least = weight, sigma_px, least
+        self.background, self.background_px = background, background_px
 
     def forward(self, maps: Float[Tensor, "b k rows columns"], crowds: Crowds) -> Float[Tensor, ""]:
         """The unweighted term, a mean over pictures."""
@@ -88,8 +98,13 @@ class BayesianLoss(nn.Module):
             if not kept.any():
                 yield own.sum().abs()
                 continue
-            far = None if self.background is None else self.background * min(size)
             points, shares = points[kept].to(own), shares[kept].to(own)
-            counts = expected_counts(own, points, crowds.stride, self.sigma_px, far)
+            counts = expected_counts(own, points, crowds.stride, self.sigma_px, self._away(size))
             missing = (shares - counts[: len(shares)]).abs().sum()
             yield missing + counts[len(shares) :].abs().sum()
+
+    def _away(self, size: Sequence[int]) -> float | None:
+        """Distance of the background in pixels; None without one."""
+        if self.background is None or self.background_px is not None:
+            return self.background_px
+        return self.background * min(size)

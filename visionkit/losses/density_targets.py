@@ -1,6 +1,7 @@
 """Density maps from points: a Gaussian for each object, whose mass is exactly one inside the picture.
 
-Maps are made when they are needed, after augmentation, so that no map is stored and every transform is exact.
+Maps are made when they are needed, from the points that augmentation leaves, so that no map is stored or resampled.
+Deviations are therefore in pixels of the picture as it is trained on, after scaling and cropping.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,7 +29,12 @@ _TRUNCATE = 4.0  # deviations, as scipy.ndimage.gaussian_filter
 
 @dataclass(frozen=True)
 class FixedKernel:
-    """The same deviation for every point. Raises ConfigError C136 for a negative one."""
+    """The same deviation for every point, whatever the picture was scaled by.
+
+    Published maps are scaled with their pictures, and their deviations with them.
+
+    Raises ConfigError C136 for a negative deviation.
+    """
 
     sigma_px: float = 5.0
 
@@ -44,6 +50,9 @@ class FixedKernel:
 @dataclass(frozen=True)
 class AdaptiveKernel:
     """A share of the mean distance to the nearest neighbours (Zhang et al. 2016, "MCNN", section 2.2).
+
+    Neighbours are those inside what augmentation leaves, mostly a crop: near its borders, and where a crop holds few
+    points, deviations are larger than of the whole picture. ``largest_px`` bounds them; no bound is published.
 
     Args:
         beta: the share.
@@ -188,7 +197,7 @@ class Crowds:
 
 
 def sizes_of(batch: Batch) -> list[tuple[int, ...]]:
-    """Height and width of each picture without the padding of batching."""
+    """Height and width of each picture without padding, which lies on the right and below (see ``real_size``)."""
     if "valid" in batch:
         return [real_size(valid) for valid in batch["valid"]]
     return [tuple(batch["image"].shape[2:])] * len(batch["image"])

@@ -31,7 +31,7 @@ def picture_counts(
     thresholds: int = 99,
     suppression: Suppression | None = STANDARD,
 ) -> Counts:
-    """Counts of one picture.
+    """Counts of one picture. What is no number counts as no edge; the figures tell of it by being NaN.
 
     Args:
         probability: of an edge.
@@ -48,7 +48,9 @@ def picture_counts(
 
 
 def picture_f(probability: Float[Tensor, "h w"], edges: Int8[Tensor, "a h w"], tolerance: float) -> float:
-    """F of one picture at its own best threshold."""
+    """F of one picture at its own best threshold; NaN where any probability is no number."""
+    if probability.isnan().any():
+        return math.nan
     return float(curve.f_measure(picture_counts(probability, edges, tolerance)).max())
 
 
@@ -59,6 +61,8 @@ def thin_edges(probability: Float[Tensor, "h w"], threshold: float) -> Bool[np.n
 
 class EdgeBenchmark(Metric):
     """``ods``, ``ois``, ``ap`` and ``r50`` of a set, and ``precision_recall``: threshold, recall and precision.
+
+    One probability that is no number makes every figure of the set NaN: a broken network is not one that sees no edges.
 
     Args:
         tolerance: see ``labels.Edges``.
@@ -73,6 +77,7 @@ class EdgeBenchmark(Metric):
     class_figures = ()
     counts: Tensor
     best: Tensor
+    broken: Tensor
 
     def __init__(
         self,
@@ -89,10 +94,12 @@ class EdgeBenchmark(Metric):
         self.figures = tuple(prefix + name for name in ("ods", "ois", "ap", "r50"))
         self.add_state("counts", torch.zeros(thresholds, 4, dtype=torch.int64), dist_reduce_fx="sum")
         self.add_state("best", torch.zeros(1, 4, dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state("broken", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, prediction: Float[Tensor, "b h w"], target: Int8[Tensor, "b a h w"]) -> None:
         """Adds pictures."""
         for probability, edges in zip(prediction, target, strict=True):
+            self.broken += int(probability.isnan().any())
             counts = picture_counts(probability, edges, self.tolerance, self.thresholds, self.suppression)
             self.counts += torch.from_numpy(counts).to(self.counts.device)
             self.best += torch.from_numpy(curve.best_counts(counts)).to(self.best.device)
@@ -108,12 +115,17 @@ class EdgeBenchmark(Metric):
         )
         levels = np.arange(1, self.thresholds + 1) / (self.thresholds + 1)
         drawn = np.stack([levels, *curve.recall_precision(counts)], axis=1)
-        figures = {name: _scalar(value) for name, value in zip(self.figures, values, strict=True)}
+        spoilt = math.nan if self.broken else 1.0
+        drawn[:, 1:] *= spoilt
+        figures = {name: _scalar(spoilt * value) for name, value in zip(self.figures, values, strict=True)}
         return {**figures, f"{self.prefix}precision_recall": torch.from_numpy(drawn)}
 
 
 class AverageCrispness(Metric):
-    """``ac``, the mean of ``crispness`` over the pictures in which anything is found; NaN where there is none."""
+    """``ac``, the mean of ``crispness`` over the pictures in which anything is found; NaN where there is none.
+
+    One probability that is no number makes it NaN, too.
+    """
 
     full_state_update = False
     figures, class_figures = ("ac",), ()
@@ -128,8 +140,9 @@ class AverageCrispness(Metric):
     def update(self, prediction: Float[Tensor, "b h w"], target: Int8[Tensor, "b a h w"] | None = None) -> None:
         """Adds pictures; the truth is not looked at."""
         for probability in prediction:
-            value = crispness(_array(probability))
-            if not math.isnan(value):
+            broken = bool(probability.isnan().any())
+            value = math.nan if broken else crispness(_array(probability))
+            if broken or not math.isnan(value):
                 self.total += value
                 self.pictures += 1
 

@@ -116,6 +116,35 @@ def test_the_autoencoder_stays_as_it_is():
     assert all(value.grad is not None for value in decoder.denoiser.parameters())
 
 
+DTYPES = [(torch.bfloat16, torch.float32, 0.15), (torch.float64, torch.float64, 1e-4)]
+
+
+@pytest.mark.parametrize(("dtype", "precision", "tolerance"), DTYPES)
+def test_weights_of_another_precision_sample_the_same(dtype, precision, tolerance):
+    decoder, usual = make().to(dtype), make()
+    maps = [x.to(dtype) for x in features()]
+    with torch.no_grad():
+        found, wanted = decoder(maps), usual(features())
+    assert found.dtype == dtype
+    assert (found.double() - wanted).abs().mean() < tolerance
+    target = torch.zeros(2, 16, 24)
+    with torch.no_grad():
+        step, like = decoder.denoise(maps, target), usual.denoise(features(), target)
+    for name in ("clean", "found_drift", "found_noise", "found_clean"):
+        value = getattr(step, name)
+        assert value.dtype == precision
+        assert (value - getattr(like, name)).abs().mean() < tolerance
+
+
+@pytest.mark.parametrize(("dtype", "precision", "tolerance"), DTYPES)
+def test_weights_of_another_precision_learn(dtype, precision, tolerance):
+    decoder = make().to(dtype).train()
+    step = decoder.denoise([x.to(dtype) for x in features()], torch.zeros(2, 16, 24))
+    (step.decode(step.found_clean).mean() + step.found_drift.mean() + step.found_noise.mean()).backward()
+    gradients = [value.grad for value in decoder.denoiser.parameters()]
+    assert all(grad.dtype == dtype and torch.isfinite(grad).all() for grad in gradients)
+
+
 def test_learning_without_weights_is_refused_or_said_once(capsys):
     with pytest.raises(ConfigError) as caught:
         make(require_weights=True).train().denoise(features(), torch.zeros(2, 16, 24))

@@ -82,10 +82,11 @@ class LatentDiffusion(nn.Module):
         batch, _, *size = condition.first.shape
         random = torch.Generator().manual_seed(fold(self.seed, "sampling"))
         shape = (1, self.autoencoder.latent_channels, *size)
+        precision = torch.promote_types(condition.first.dtype, torch.float32)
 
         def draw() -> Tensor:
             noise = torch.randn(shape, generator=random, device="cpu")
-            return noise.to(condition.first.device).expand(batch, -1, -1, -1)
+            return noise.to(condition.first.device, precision).expand(batch, -1, -1, -1)
 
         predict = partial(self.denoiser, condition=condition)
         return self.decode(sample(predict, draw(), draw, self.times)).clamp(0, 1)
@@ -104,7 +105,7 @@ class LatentDiffusion(nn.Module):
         target = F.pad(target, (0, missing[1], 0, missing[0]), value=IGNORE_INDEX)
         draw = _Draws(None if self.training else fold(self.seed, "loss"), target.device)
         with torch.no_grad():
-            posterior = self.autoencoder.encode(target.clamp(min=0)[:, None])
+            posterior = self.autoencoder.encode(target.clamp(min=0)[:, None].to(self._dtype))
             clean = self.scale * posterior.at(draw.normal(posterior.mean.shape))
         time = SMALLEST_TIME + (1 - SMALLEST_TIME) * draw.uniform(len(target))
         noise = draw.normal(clean.shape)
@@ -124,7 +125,12 @@ class LatentDiffusion(nn.Module):
 
     def decode(self, latent: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 height width"]:
         """The probability of an edge, which may lie outside 0..1, from a scaled latent."""
-        return self.autoencoder.decode(latent / self.scale)
+        return self.autoencoder.decode((latent / self.scale).to(self._dtype))
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        """Of the autoencoder's weights."""
+        return next(self.autoencoder.parameters()).dtype
 
     def _check_weights(self) -> None:
         if self.autoencoder.trained or not self.training or self._warned:

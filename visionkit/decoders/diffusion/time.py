@@ -26,4 +26,5 @@ class TimeEmbedding(nn.Module):
     def forward(self, time: Float[Tensor, "b"]) -> Float[Tensor, "b c"]:
         """Embedding of times in (0, 1]."""
         angles = time.log()[:, None] / 4 * self.frequencies * (2 * math.pi)
-        return self.layers(torch.cat([angles.sin(), angles.cos()], -1))
+        waves = torch.cat([angles.sin(), angles.cos()], -1)  # of precise times, whatever the weights' precision
+        return self.layers(waves.to(next(self.layers.parameters()).dtype))

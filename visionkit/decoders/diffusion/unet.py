@@ -90,9 +90,12 @@ class DiffusionUNet(nn.Module):
         return Condition(maps[0], [project(x) for project, x in zip(self.project, maps, strict=True)])
 
     def forward(self, latent: Map, time: Float[Tensor, "b"], condition: Condition) -> tuple[Map, Map]:
-        """Drift and noise of a latent of the size of the finest condition, at times in (0, 1]; single precision."""
+        """Drift and noise of a latent of the size of the finest condition, at times in (0, 1].
+
+        Latent and time may be more precise than the weights; results are as precise as the latent.
+        """
         embedded = self.time(time)
-        x = stem = self.stem(torch.cat([latent, condition.first], 1))
+        x = stem = self.stem(torch.cat([latent.to(next(self.stem.parameters()).dtype), condition.first], 1))
         skips: list[Map] = []
         for down, guide in zip(self.down, condition.maps, strict=True):
             x = down(x, embedded, guide, skips)
@@ -164,7 +167,7 @@ class _Up(nn.Module):
 
     def forward(self, features: Map, stem: Map, time: Tensor, conditions: Sequence[Map], skips: Sequence[Map]) -> Map:
         """The raw output, of the stem's size."""
-        features = features + self.filter(features)
+        features = features + self.filter(features).to(features.dtype)
         for index in reversed(range(len(self.levels))):
             features = self.levels[index](features, time, conditions[index], skips[2 * index + 1], skips[2 * index])
         return self.out(self.last(torch.cat([features, stem], 1), time))
