@@ -70,3 +70,11 @@ def test_a_task_that_looks_around_is_given_the_whole() -> None:
     with torch.no_grad():
         network.predict({"image": torch.randn(1, 1, 30, 8, 8)})
     assert seen == [(1, 7, 30, 8, 8)]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_bytes_become_what_the_weights_are(dtype) -> None:
+    network, image = make(None).to(dtype), torch.randint(256, (1, 1, 8, 16, 16), dtype=torch.uint8)
+    floats = network((image.float() / 255).to(dtype))["segmentation"]
+    assert floats.dtype == dtype
+    assert torch.equal(network(image)["segmentation"], floats)

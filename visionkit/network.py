@@ -43,7 +43,8 @@ class Network(nn.Module):
     def encode(self, image: Float[Tensor, "b c *space"] | UInt8[Tensor, "b c *space"]) -> list[Tensor]:
         """Feature maps of the padded image; bytes become 0..1 here, on the device; grey fills all channels."""
         if image.dtype == torch.uint8:
-            image = image.float() / 255
+            weight = next(self.encoder.parameters(), None)
+            image = (image.float() / 255).to(torch.float32 if weight is None else weight.dtype)
         if image.shape[1] == 1 < self.encoder.in_chans:
             image = image.expand(-1, self.encoder.in_chans, *image.shape[2:])
         return self.encoder(pad_to_multiple(image, self.encoder.strides[-1]))
