@@ -6,16 +6,8 @@ from omegaconf import OmegaConf
 
 from visionkit.config import compose
 from visionkit.errors import ConfigError
-from visionkit.runs import (
-    discard,
-    evaluation_place,
-    join_sweep,
-    load_config,
-    open_run,
-    save_command,
-    save_config,
-    set_key,
-)
+from visionkit.run_config import save_config
+from visionkit.runs import discard, evaluation_place, join_sweep, open_run, save_command
 
 
 @pytest.fixture(autouse=True)
@@ -69,39 +61,6 @@ def test_resume_finds_the_run_that_the_same_command_started() -> None:
     assert not open_run(compose("train", ["seed=3", "resume=auto"]), "a").resumed
 
 
-def test_saved_configuration_reads_back_and_takes_changes(tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
-    folder = started("", "run=mine", "dataset=camvid", "dataset.root=data")
-    assert load_config(folder).dataset.root == str(tmp_path / "data")
-    changed = load_config(folder)
-    for change in ("dataset.eval_batch_size=4", "dataset.size=[8,9]"):
-        set_key(changed, change)
-    assert (changed.dataset.eval_batch_size, changed.dataset.size) == (4, [8, 9])
-
-
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        ("dataset.rot=x", r"did you mean dataset\.root"),
-        ("dataset", "key=value"),
-        ("sed=1", "did you mean seed"),
-        ("dataset.size=[1", "quote it"),
-        ("trainer=cpu", "would drop a whole part"),
-        ("seed.x=1", "no such key"),
-    ],
-)
-def test_changes_that_make_no_sense(change: str, says: str) -> None:
-    with pytest.raises(ConfigError, match=says):
-        set_key(compose("train", []), change)
-
-
-def test_a_damaged_configuration_is_named(tmp_path: Path) -> None:
-    folder = started("a")
-    (folder / "config.yaml").write_text("seed: [0")
-    with pytest.raises(ConfigError, match=r"config\.yaml"):
-        load_config(folder)
-
-
 def test_what_was_typed_is_kept_without_hydras_own_choices(tmp_path: Path) -> None:
     save_command(tmp_path, ["+a=é"], {"encoder": "resnet18", "hydra/launcher": "basic"}, "runs/multirun/now")
     kept = json.loads((tmp_path / "command.json").read_text(encoding="utf-8"))
@@ -122,28 +81,6 @@ def test_a_run_that_failed_before_it_began_leaves_its_name() -> None:
     (run.folder / "metrics.jsonl").write_text("{}")
     discard(run)
     assert run.folder.is_dir()
-
-
-def test_a_folder_that_is_no_run_is_named_with_those_that_are() -> None:
-    started("shapes")
-    with pytest.raises(ConfigError, match="did you mean runs/shapes"):
-        load_config("runs/shape")
-
-
-def test_paths_of_the_data_are_saved_absolute(tmp_path: Path) -> None:
-    words = ["dataset=folder", "dataset.root=mine", "dataset.layout.classes=lists/all.yaml"]
-    save_config(compose("train", words), tmp_path)
-    saved = load_config(tmp_path).dataset
-    assert saved.root == str(Path.cwd() / "mine")
-    assert saved.layout.classes == str(Path.cwd() / "lists/all.yaml")
-
-
-def test_paths_of_charsets_and_subwords_are_saved_absolute(tmp_path: Path) -> None:
-    words = ["dataset=line_folder", "dataset.layout.text.charset=lists/all.txt", "tokenizer=subwords"]
-    save_config(compose("train", [*words, "dataset.layout.text.subwords.file=lists/merges.txt"]), tmp_path)
-    text = load_config(tmp_path).dataset.layout.text
-    assert text.charset == str(Path.cwd() / "lists/all.txt")
-    assert text.subwords.file == str(Path.cwd() / "lists/merges.txt")
 
 
 def test_only_figures_of_the_best_weights_as_they_were_trained_are_the_runs_own() -> None:

@@ -12,7 +12,8 @@ from visionkit.assemble import make_datamodule
 from visionkit.bundle import folder, weights
 from visionkit.learnt_labels import counts_anew, learnt_labels, run_labels
 from visionkit.network import Network
-from visionkit.runs import change_config, evaluation_place, load_config
+from visionkit.run_config import change_config, load_config
+from visionkit.runs import evaluation_place
 
 
 def export_run(

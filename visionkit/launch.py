@@ -13,7 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from visionkit.config import COMPOSITION, check_roots, check_tasks, compose, conf_dir, explain, options
 from visionkit.errors import ConfigError, guard
-from visionkit.runs import Run, change_config, discard, join_sweep, load_config, open_run, save_command, save_config
+from visionkit.run_config import change_config, load_config, save_config
+from visionkit.runs import Run, discard, join_sweep, open_run, save_command
 from visionkit.selection import keep_only
 
 _RUN_OF_RANK_ZERO = "VISIONKIT_RUN"

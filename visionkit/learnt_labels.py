@@ -14,7 +14,7 @@ from visionkit.bundle.safety import MAX_JSON_BYTES, read_json
 from visionkit.checkpoint import write_atomically
 from visionkit.errors import ConfigError
 from visionkit.labels import Charset, Classes, Edges, Objects
-from visionkit.runs import load_config
+from visionkit.run_config import load_config
 
 
 def run_labels(run: Path) -> dict[str, Any]:

@@ -7,25 +7,20 @@ import sys
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
-from omegaconf import DictConfig, OmegaConf
-from yaml import YAMLError, safe_load
+from omegaconf import DictConfig
 
-from visionkit.config import choice, conf_dir
-from visionkit.errors import ConfigError, nearest
+from visionkit.errors import ConfigError
 from visionkit.files import replaced_file
+from visionkit.run_config import absolute_paths, load_config, plain
 
 COMMAND_FILE, COSTS_FILE = "command.json", "costs.json"
 _FREE = ("run", "resume", "logger", "callbacks", "trainer", "checkpoint", "workers", "test", "export", "onnx")
 """Parts of the configuration that may differ when a run is continued."""
-
-
 _DECISIVE = ["max_epochs", "max_steps", "accumulate_grad_batches", "devices", "num_nodes", "precision"]
 _DECISIVE += ["gradient_clip_val", "gradient_clip_algorithm", "limit_train_batches", "overfit_batches"]
 """Options of the trainer that change the weights."""
-_PATHS = {"root", "classes", "charset", "file"}
-"""Keys of a dataset that name a file or folder wherever their value is text."""
 
 
 class Run(NamedTuple):
@@ -72,14 +67,6 @@ def open_run(cfg: DictConfig, name: str) -> Run:
     return _make_next(name)
 
 
-def save_config(cfg: DictConfig, folder: Path) -> None:
-    """Writes the resolved configuration; paths of the data become absolute, so that any later command finds them."""
-    plain = _plain(cfg)
-    _absolute_paths(plain["dataset"])
-    with replaced_file(folder / "config.yaml") as new:
-        new.write_text(OmegaConf.to_yaml(OmegaConf.create(plain)), encoding="utf-8")
-
-
 def save_command(folder: Path, overrides: list[str], choices: Mapping[str, Any], sweep: str | None) -> None:
     """Writes what was typed, the choice of each group of the configuration, and the folder of the sweep, if any."""
     own = {str(group): option for group, option in choices.items() if not str(group).startswith("hydra/")}
@@ -98,37 +85,6 @@ def _write_command(folder: Path, content: dict[str, Any]) -> None:
         new.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def load_config(run: str | Path) -> DictConfig:
-    """The configuration that a run was made with.
-
-    Raises:
-        ConfigError: C08 there is no run, C34 its configuration is damaged.
-    """
-    path = Path(run) / "config.yaml"
-    if not path.is_file():
-        runs = [str(found.parent) for found in Path(run).parent.glob("*/config.yaml")] or ["runs/NAME"]
-        raise ConfigError("C08", run, "is no run folder (it has no config.yaml)", nearest(str(run), runs))
-    try:
-        return cast(DictConfig, OmegaConf.load(path))
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError("C34", path, "cannot be read as YAML", "restore it, or choose another run=") from error
-
-
-def change_config(cfg: DictConfig, changes: Iterable[str]) -> None:
-    """Chooses options of groups anew (``generation=ctc_beam``) and sets keys, in this order.
-
-    Raises:
-        ConfigError: as ``config.choice`` (C02) and ``set_key``.
-    """
-    for change in changes:
-        group, _, option = change.partition("=")
-        if (conf_dir() / group).is_dir():
-            place, node = choice(group, option)
-            OmegaConf.update(cfg, place, node, merge=False, force_add=True)
-        else:
-            set_key(cfg, change)
-
-
 def evaluation_place(run: Path, checkpoint: str, changes: Iterable[str]) -> Path:
     """Where an evaluation is kept: in the run's folder, or in one of its own where it is of other weights or settings.
 
@@ -144,43 +100,11 @@ def evaluation_place(run: Path, checkpoint: str, changes: Iterable[str]) -> Path
     return run / "evaluations" / (name if name == whole else f"{name}-{sha256(whole.encode()).hexdigest()[:6]}")
 
 
-def set_key(cfg: DictConfig, change: str) -> None:
-    """Sets ``key=value`` where the configuration has that key.
-
-    Raises:
-        ConfigError: C05 an unknown key, C09 not key=value, or a value that YAML cannot read or that drops a whole part.
-    """
-    key, equals, text = change.lstrip("+").partition("=")
-    if not equals:
-        raise ConfigError("C09", change, "is not key=value", "write key=value")
-    parent, _, last = key.rpartition(".")
-    node = OmegaConf.select(cfg, parent) if parent else cfg
-    if not OmegaConf.is_dict(node) or last not in node:
-        names = (
-            [f"{parent}.{child}" for child in map(str, node)]
-            if parent and OmegaConf.is_dict(node)
-            else [*map(str, cfg)]
-        )
-        raise ConfigError("C05", key, "no such key", nearest(key, names))
-    try:
-        value = safe_load(text)
-    except YAMLError as error:
-        raise ConfigError("C09", change, "cannot be read", "quote it as in YAML") from error
-    if OmegaConf.is_dict(node[last]) and value is not None and not isinstance(value, dict):
-        keys = ", ".join(f"{key}.{child}=" for child in node[last])
-        raise ConfigError("C09", change, "would drop a whole part", f"set one of its keys: {keys}")
-    OmegaConf.update(cfg, key, value, merge=False)
-
-
 def discard(run: Run) -> None:
     """Removes the folder of a run that failed before it began, so that the next try has its name."""
     beginnings = {"config.yaml", "labels.json", "wandb_id.txt", "batch_sizes.json", COMMAND_FILE}
     if not run.resumed and run.folder.is_dir() and {path.name for path in run.folder.iterdir()} <= beginnings:
         shutil.rmtree(run.folder)
-
-
-def _plain(cfg: DictConfig) -> dict[str, Any]:
-    return OmegaConf.to_container(cfg, resolve=True)  # type: ignore[return-value]
 
 
 def _started(folder: Path) -> bool:
@@ -214,13 +138,13 @@ def _essential(plain: dict[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in plain.items() if key not in _FREE}
     kept["trainer"] = {key: plain["trainer"].get(key) for key in _DECISIVE}
     kept["callbacks"] = {"ema": (plain.get("callbacks") or {}).get("ema")}
-    _absolute_paths(kept["dataset"])
+    absolute_paths(kept["dataset"])
     return kept
 
 
 def _changes(cfg: DictConfig, folder: Path) -> list[str]:
     """What a run was made with and the command now says otherwise, as ``key=then, now now``."""
-    now, then = _flat(_essential(_plain(cfg))), _flat(_essential(_plain(load_config(folder))))
+    now, then = _flat(_essential(plain(cfg))), _flat(_essential(plain(load_config(folder))))
     changed = sorted(key for key in {*now, *then} if now.get(key) != then.get(key))
     return [f"{key}={then.get(key)}, now {now.get(key)}" for key in changed]
 
@@ -229,12 +153,3 @@ def _flat(node: Any, place: str = "") -> dict[str, Any]:
     if not isinstance(node, dict):
         return {place: node}
     return {key: value for child in node for key, value in _flat(node[child], f"{place}.{child}".lstrip(".")).items()}
-
-
-def _absolute_paths(node: Any) -> None:
-    if isinstance(node, dict):
-        for key in _PATHS & node.keys():
-            if isinstance(node[key], str):
-                node[key] = str(Path(node[key]).expanduser().absolute())
-        for value in node.values():
-            _absolute_paths(value)

@@ -11,7 +11,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from visionkit.errors import ConfigError, UnsafeFileError, nearest
-from visionkit.runs import COMMAND_FILE, COSTS_FILE, load_config
+from visionkit.run_config import load_config
+from visionkit.runs import COMMAND_FILE, COSTS_FILE
 
 _MEND = "restore it, or leave this run out"
 _COUNTS = ("parameters", "trained_parameters", "steps", "timed_steps", "processes", "earlier_runs")
