@@ -13,11 +13,11 @@ from visionkit.errors import ConfigError
 from visionkit.labels import Charset, Classes, Edges, Objects, TableTokens
 from visionkit.learnt_labels import (
     counts_anew,
-    keep_labels,
-    kept_labels,
     learnt_labels,
     read_as_learnt,
+    resumed_labels,
     run_labels,
+    write_labels,
 )
 from visionkit.text.character_ngrams import packed
 
@@ -82,11 +82,14 @@ def test_the_datas_own_characters_give_way_to_the_runs(tmp_path: Path) -> None:
 
 
 def test_a_run_that_goes_on_keeps_what_it_learnt(tmp_path: Path) -> None:
-    assert kept_labels(tmp_path, {"it": CHARSET, "no": None}) == {"it": CHARSET, "no": None}  # stopped before it began
-    keep_labels(tmp_path, {"it": CHARSET, "no": None})
+    assert resumed_labels(tmp_path, {"it": CHARSET, "no": None}) == {
+        "it": CHARSET,
+        "no": None,
+    }  # stopped before it began
+    write_labels(tmp_path, {"it": CHARSET, "no": None})
     assert run_labels(tmp_path) == {"it": CHARSET}
     recounted = replace(CHARSET, ngrams=packed({"ba": 7}))
-    assert kept_labels(tmp_path, {"it": recounted}) == {"it": CHARSET}
+    assert resumed_labels(tmp_path, {"it": recounted}) == {"it": CHARSET}
 
 
 @pytest.mark.parametrize(
@@ -99,10 +102,10 @@ def test_a_run_that_goes_on_keeps_what_it_learnt(tmp_path: Path) -> None:
     ],
 )
 def test_data_that_says_something_else_does_not_go_on(known, found, said: str, tmp_path: Path) -> None:
-    keep_labels(tmp_path, {"it": known})
+    write_labels(tmp_path, {"it": known})
     before = (tmp_path / "labels.json").read_bytes()
     with pytest.raises(ConfigError, match=f"C235.*labels.json.*{said}.*start_from"):
-        kept_labels(tmp_path, {"it": found})
+        resumed_labels(tmp_path, {"it": found})
     assert (tmp_path / "labels.json").read_bytes() == before
 
 
@@ -111,7 +114,7 @@ def test_labels_that_no_bundle_holds_are_refused_before_training(
 ) -> None:
     monkeypatch.setattr(module, "MAX_JSON_BYTES", 100)
     with pytest.raises(ConfigError, match=r"C236.*ngrams\.order"):
-        keep_labels(tmp_path, {"it": CHARSET})
+        write_labels(tmp_path, {"it": CHARSET})
     assert not list(tmp_path.iterdir())
 
 

@@ -1,7 +1,7 @@
 """dataset.batch_size=auto: the batch size that trains the most images a second and fits into memory."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from itertools import cycle, islice
 
@@ -9,8 +9,6 @@ import torch
 
 from visionkit.datamodule import Source
 from visionkit.datasets.collate import collate, to_device
-from visionkit.datasets.examples import Examples
-from visionkit.errors import DataError
 from visionkit.memory import peak_b, total_b
 from visionkit.module import VisionModule
 from visionkit.types import Batch, Sample
@@ -35,7 +33,7 @@ def fastest_batch_size(
     state = {name: value.clone() for name, value in module.state_dict().items()}
     module.to(device).train()
     samples: list[Sample] = []
-    unread = _usable(examples)
+    unread = examples.usable()
 
     def images_per_s(size: int) -> float:
         samples.extend(islice(unread, size - len(samples)))
@@ -60,15 +58,6 @@ def fastest_batch_size(
     if device.type == "cuda":
         torch.cuda.empty_cache()
     return best
-
-
-def _usable(examples: Examples) -> Iterator[Sample]:
-    for index in range(len(examples)):
-        fetched = examples.fetch(0, index)
-        if isinstance(fetched, DataError):
-            raise fetched
-        if fetched is not None:
-            yield fetched
 
 
 def _step(module: VisionModule, batch: Batch, context: Context) -> None:

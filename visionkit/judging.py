@@ -18,7 +18,6 @@ from visionkit.config import build
 from visionkit.datamodule import DataModule
 from visionkit.datasets.collate import collate
 from visionkit.datasets.examples import Examples
-from visionkit.errors import DataError
 from visionkit.loggers.jsonl import read_history
 from visionkit.module import VisionModule
 from visionkit.reports.examples import ExampleCollector, draw_examples
@@ -92,12 +91,7 @@ def as_evaluated(datamodule: DataModule, split: str) -> Iterator[Sample]:
     """
     for source in datamodule.sources.values():
         examples = Examples(source.split(split), source.prepare, seed=datamodule.seed, on_bad=source.on_bad)
-        for index in range(len(examples)):
-            sample = examples.fetch(0, index)
-            if isinstance(sample, DataError):
-                raise sample
-            if sample is not None:
-                yield sample
+        yield from examples.usable()
 
 
 def report_on(

@@ -25,7 +25,7 @@ def run_labels(run: Path) -> dict[str, Any]:
     return labels_from_json(read_json(file), file)
 
 
-def kept_labels(run: Path, data: Mapping[str, Any]) -> dict[str, Any]:
+def resumed_labels(run: Path, data: Mapping[str, Any]) -> dict[str, Any]:
     """The labels of a run that goes on; n-grams are no part of what it learnt, and stay what they were.
 
     Raises:
@@ -45,7 +45,7 @@ def kept_labels(run: Path, data: Mapping[str, Any]) -> dict[str, Any]:
     return learnt
 
 
-def keep_labels(run: Path, labels: Mapping[str, Any]) -> None:
+def write_labels(run: Path, labels: Mapping[str, Any]) -> None:
     """Writes them beside the run. Raises ConfigError C236 where they are more than a bundle may hold."""
     data = (json.dumps(labels_to_json(labels), indent=1, ensure_ascii=False) + "\n").encode()
     if len(data) > MAX_JSON_BYTES // 2:  # a bundle has more to say, and indents it further

@@ -27,7 +27,7 @@ from visionkit.datamodule import DataModule
 from visionkit.errors import ConfigError, DataError, ExportError, VisionkitError
 from visionkit.exporting import export_run
 from visionkit.judging import Origin, against_baselines, judge, report_on, write_json
-from visionkit.learnt_labels import keep_labels, kept_labels, learnt_labels, read_as_learnt, run_labels
+from visionkit.learnt_labels import learnt_labels, read_as_learnt, resumed_labels, run_labels, write_labels
 from visionkit.module import VisionModule
 from visionkit.reports.examples import ExampleCollector
 from visionkit.reports.samples import write_samples
@@ -42,7 +42,7 @@ def train_run(cfg: DictConfig, run: Run) -> float | None:
     begin_s = time.monotonic()
     _quiet()
     datamodule = make_datamodule(cfg)
-    labels = kept_labels(run.folder, datamodule.labels) if run.resumed else datamodule.labels
+    labels = resumed_labels(run.folder, datamodule.labels) if run.resumed else datamodule.labels
     network = make_network(cfg, labels)
     start = _newest(run.folder) if run.resumed else None
     begun = start_from(network, cfg.start_from) if cfg.start_from is not None and start is None else None
@@ -52,7 +52,7 @@ def train_run(cfg: DictConfig, run: Run) -> float | None:
     trainer = make_trainer(cfg, run.folder, [*make_callbacks(cfg), checkpoints], list(build(cfg.logger).values()))
     _choose_batch_sizes(run.folder, datamodule, module, trainer)
     if trainer.is_global_zero:
-        keep_labels(run.folder, labels)
+        write_labels(run.folder, labels)
     for logger in trainer.loggers:
         logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
     if trainer.is_global_zero:

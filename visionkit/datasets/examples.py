@@ -1,7 +1,7 @@
 """Examples: a dataset with its transforms, addressed by place in training so that randomness needs no state."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from torch.utils.data import Dataset as TorchDataset
@@ -46,3 +46,12 @@ class Examples(TorchDataset):
                 logging.getLogger(__name__).warning("skipped: %s", error)
                 return None
             return error
+
+    def usable(self) -> Iterator[Sample]:
+        """Every sample in order, without those that are skipped. Raises the DataError of one that must not be."""
+        for index in range(len(self)):
+            fetched = self.fetch(0, index)
+            if isinstance(fetched, DataError):
+                raise fetched
+            if fetched is not None:
+                yield fetched
